@@ -1,0 +1,1 @@
+//! hotfoot-testing
