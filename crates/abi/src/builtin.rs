@@ -1,0 +1,125 @@
+//! The functions of the runtime that compiled code calls.
+//!
+//! Each has the C calling convention and takes the caller's VM context first. Compiled code reaches them through
+//! [`VmContext::builtins`](crate::vmctx::VmContext), an array of function pointers indexed by [`Builtin`], by way of
+//! one small compiled trampoline per builtin that first records where the guest stands (so that a trap inside the
+//! builtin has a backtrace). When a builtin returns its failure value, the trampoline calls [`Builtin::Raise`].
+
+/// The type of a builtin's parameter or result.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Ty {
+    /// A 32-bit integer.
+    I32,
+    /// A 64-bit integer, or a pointer.
+    I64,
+}
+
+/// How a builtin is called; the VM context is the first parameter of all of them and not listed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// Parameter types after the VM context.
+    pub params: &'static [Ty],
+    /// Result type, if there is one.
+    pub result: Option<Ty>,
+    /// The result that means: an error is pending, unwind now.
+    pub failure: Option<i64>,
+    /// Whether the result matters to the caller once it is known not to be the failure.
+    pub returns_value: bool,
+}
+
+/// A function of the runtime that compiled code may call. The number is its index in the array of pointers.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Builtin {
+    /// `()`: unwind to the entry of this activation with the pending error. Never returns.
+    Raise = 0,
+    /// `(code: i32)`: trap with a [`TrapCode`](crate::trap::TrapCode). Never returns.
+    Trap = 1,
+    /// `(memory: i32, delta_pages: i64) -> i64`: the old size in pages, or -1; -2 fails.
+    MemoryGrow = 2,
+    /// `(memory: i32, dst: i64, byte: i32, len: i64) -> i32`.
+    MemoryFill = 3,
+    /// `(dst_memory: i32, src_memory: i32, dst: i64, src: i64, len: i64) -> i32`.
+    MemoryCopy = 4,
+    /// `(memory: i32, segment: i32, dst: i64, src: i32, len: i32) -> i32`.
+    MemoryInit = 5,
+    /// `(segment: i32)`.
+    DataDrop = 6,
+    /// `(table: i32, delta: i64, init: i64) -> i64`: the old size in elements, or -1; -2 fails.
+    TableGrow = 7,
+    /// `(table: i32, dst: i64, value: i64, len: i64) -> i32`.
+    TableFill = 8,
+    /// `(dst_table: i32, src_table: i32, dst: i64, src: i64, len: i64) -> i32`.
+    TableCopy = 9,
+    /// `(table: i32, segment: i32, dst: i64, src: i32, len: i32) -> i32`.
+    TableInit = 10,
+    /// `(segment: i32)`.
+    ElemDrop = 11,
+}
+
+impl Builtin {
+    /// How many builtins there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Every builtin, in order of its number.
+    pub const ALL: [Builtin; 12] = [
+        Builtin::Raise,
+        Builtin::Trap,
+        Builtin::MemoryGrow,
+        Builtin::MemoryFill,
+        Builtin::MemoryCopy,
+        Builtin::MemoryInit,
+        Builtin::DataDrop,
+        Builtin::TableGrow,
+        Builtin::TableFill,
+        Builtin::TableCopy,
+        Builtin::TableInit,
+        Builtin::ElemDrop,
+    ];
+
+    /// How this builtin is called.
+    pub const fn signature(self) -> Signature {
+        use Ty::{I32, I64};
+        const fn procedure(params: &'static [Ty]) -> Signature {
+            Signature { params, result: None, failure: None, returns_value: false }
+        }
+        /// Returns 1 when done, 0 when an error is pending.
+        const fn fallible(params: &'static [Ty]) -> Signature {
+            Signature { params, result: Some(I32), failure: Some(0), returns_value: false }
+        }
+        const fn grow(params: &'static [Ty]) -> Signature {
+            Signature { params, result: Some(I64), failure: Some(-2), returns_value: true }
+        }
+        match self {
+            Builtin::Raise => procedure(&[]),
+            Builtin::Trap => procedure(&[I32]),
+            Builtin::MemoryGrow => grow(&[I32, I64]),
+            Builtin::MemoryFill => fallible(&[I32, I64, I32, I64]),
+            Builtin::MemoryCopy => fallible(&[I32, I32, I64, I64, I64]),
+            Builtin::MemoryInit => fallible(&[I32, I32, I64, I32, I32]),
+            Builtin::DataDrop => procedure(&[I32]),
+            Builtin::TableGrow => grow(&[I32, I64, I64]),
+            Builtin::TableFill => fallible(&[I32, I64, I64, I64]),
+            Builtin::TableCopy => fallible(&[I32, I32, I64, I64, I64]),
+            Builtin::TableInit => fallible(&[I32, I32, I64, I32, I32]),
+            Builtin::ElemDrop => procedure(&[I32]),
+        }
+    }
+
+    /// Whether the builtin never returns to compiled code.
+    pub const fn diverges(self) -> bool {
+        matches!(self, Builtin::Raise | Builtin::Trap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Builtin;
+
+    #[test]
+    fn numbers_are_indices() {
+        for (index, builtin) in Builtin::ALL.into_iter().enumerate() {
+            assert_eq!(builtin as usize, index);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Why compiled code stopped: the trap codes that cross from machine code to the runtime.
+//!
+//! The compiler attaches a code to each instruction that may fault and to each explicit trap; the runtime finds it
+//! again from the program counter. A code is one byte so that the table in an artifact stays small.
+
+/// The reason for a trap, as the WebAssembly specification and the field name it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum TrapCode {
+    /// The guest used up the stack that it was given.
+    StackOverflow = 1,
+    /// A memory access outside of the memory's current size.
+    MemoryOutOfBounds = 2,
+    /// An atomic access whose address is not naturally aligned.
+    HeapMisaligned = 3,
+    /// A table access outside of the table's current size.
+    TableOutOfBounds = 4,
+    /// An indirect call through a null table entry.
+    IndirectCallToNull = 5,
+    /// An indirect call whose callee has another type than the call names.
+    BadSignature = 6,
+    /// Signed division overflow.
+    IntegerOverflow = 7,
+    /// Division or remainder by zero.
+    IntegerDivisionByZero = 8,
+    /// A float that has no integer value, or one out of range.
+    BadConversionToInteger = 9,
+    /// The `unreachable` instruction.
+    UnreachableCodeReached = 10,
+    /// The code was interrupted from outside.
+    Interrupt = 11,
+    /// The store's fuel is used up.
+    OutOfFuel = 12,
+    /// A wait on a memory that is not shared.
+    AtomicWaitNonSharedMemory = 13,
+    /// A null reference where a value was needed.
+    NullReference = 14,
+    /// An array access outside of the array.
+    ArrayOutOfBounds = 15,
+    /// An allocation too large to ever succeed.
+    AllocationTooLarge = 16,
+    /// A reference cast to a type that the value does not have.
+    CastFailure = 17,
+}
+
+impl TrapCode {
+    /// Every code, in order of its number.
+    pub const ALL: [TrapCode; 17] = [
+        TrapCode::StackOverflow,
+        TrapCode::MemoryOutOfBounds,
+        TrapCode::HeapMisaligned,
+        TrapCode::TableOutOfBounds,
+        TrapCode::IndirectCallToNull,
+        TrapCode::BadSignature,
+        TrapCode::IntegerOverflow,
+        TrapCode::IntegerDivisionByZero,
+        TrapCode::BadConversionToInteger,
+        TrapCode::UnreachableCodeReached,
+        TrapCode::Interrupt,
+        TrapCode::OutOfFuel,
+        TrapCode::AtomicWaitNonSharedMemory,
+        TrapCode::NullReference,
+        TrapCode::ArrayOutOfBounds,
+        TrapCode::AllocationTooLarge,
+        TrapCode::CastFailure,
+    ];
+
+    /// The code with this number, if there is one.
+    pub fn from_u8(number: u8) -> Option<TrapCode> {
+        Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TrapCode;
+
+    #[test]
+    fn numbers_round_trip() {
+        for code in TrapCode::ALL {
+            assert_eq!(TrapCode::from_u8(code as u8), Some(code));
+        }
+        assert_eq!(TrapCode::from_u8(0), None);
+        assert_eq!(TrapCode::from_u8(18), None);
+    }
+}
