@@ -1,1 +1,42 @@
-fn main() {}
+//! Chores of this repository, as `cargo xtask CHORE`, so that nobody needs a tool besides cargo.
+#![forbid(unsafe_code)]
+
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+const HELP: &str = "\
+Usage: cargo xtask CHORE
+
+  ci      run everything that must hold before a change lands (.ci/run)
+  tidy    check the house rules that no compiler checks: what a file may hold, what documents name, …";
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["ci"] => ci(),
+        ["tidy"] => tidy::run(&root()),
+        [] | ["help" | "-h" | "--help"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => bail!("there is no chore `{}`; see cargo xtask --help", words.join(" ")),
+    }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_owned()
+}
+
+fn ci() -> Result<()> {
+    let status = Command::new(root().join(".ci/run")).status().context("cannot start .ci/run")?;
+    if !status.success() {
+        bail!("a step failed; its messages are above");
+    }
+    Ok(())
+}
