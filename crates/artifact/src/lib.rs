@@ -1,1 +1,24 @@
-//! hotfoot-artifact
+//! The artifact: what the compiler makes of a module and what the runtime maps.
+//!
+//! An artifact is one ELF file. Code and data sections are page-aligned and position independent, so they are used
+//! where the file is mapped; tables are arrays of little-endian integers read in place; only what describes the
+//! module's interface ([`ModuleInfo`]) is decoded when it is loaded. See [`write`](mod@write) for the sections, byte by byte.
+//!
+//! Invariants: the same [`Parts`] give the same bytes; reading does no work per function; no bytes, however damaged,
+//! make [`Artifact::parse`] panic.
+#![forbid(unsafe_code)]
+
+mod info;
+mod read;
+mod types;
+pub mod write;
+
+pub use info::{ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, Header, ModuleInfo};
+pub use read::{Artifact, ReadError};
+pub use types::{
+    EntityIndex, EntityType, Export, FuncType, GlobalType, HeapType, Import, MemoryType, RefType, TableType, ValType,
+};
+pub use write::{Address, CodeRange, FunctionName, Parts, Tables, Trampolines, Trap};
+
+/// Marks "no function", "no trampoline" or "null" in a table of indices or offsets.
+pub const NONE: u32 = u32::MAX;

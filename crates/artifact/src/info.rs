@@ -1,0 +1,185 @@
+//! What is decoded when an artifact is loaded: the module's interface and how to initialise an instance.
+//!
+//! Nothing here grows with the number of functions; what does is a table in [`write`](mod@crate::write).
+
+use std::ops::Range;
+
+use hotfoot_abi::tunables::Tunables;
+use hotfoot_abi::vmctx::Counts;
+use serde::{Deserialize, Serialize};
+
+use crate::types::{EntityType, Export, FuncType, GlobalType, Import, MemoryType, RefType, TableType};
+
+/// Under which promises the code was made; compared with the engine's before anything else is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Target triple.
+    pub target: String,
+    /// Every code generation setting that the code depends on, as `name=value`, sorted.
+    pub settings: Vec<String>,
+    /// Instruction-set extensions that the code needs, as Cranelift names them, sorted.
+    pub isa_flags: Vec<String>,
+    /// Promises about memories.
+    #[serde(with = "TunablesFields")]
+    pub tunables: Tunables,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Tunables")]
+struct TunablesFields {
+    memory_reservation: u64,
+    memory_guard_size: u64,
+    memory_may_move: bool,
+    signals_based_traps: bool,
+}
+
+/// One instruction of a constant expression.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConstOp {
+    /// `i32.const`
+    I32(i32),
+    /// `i64.const`
+    I64(i64),
+    /// `f32.const`, as bits.
+    F32(u32),
+    /// `f64.const`, as bits.
+    F64(u64),
+    /// `v128.const`, little endian.
+    V128([u8; 16]),
+    /// `global.get`; the index counts imports first.
+    GlobalGet(u32),
+    /// `ref.null`
+    RefNull,
+    /// `ref.func`; the index counts imports first.
+    RefFunc(u32),
+    /// `i32.add`
+    I32Add,
+    /// `i32.sub`
+    I32Sub,
+    /// `i32.mul`
+    I32Mul,
+    /// `i64.add`
+    I64Add,
+    /// `i64.sub`
+    I64Sub,
+    /// `i64.mul`
+    I64Mul,
+}
+
+/// A constant expression: evaluated on a stack, leaves one value. Validated by the compiler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConstExpr {
+    /// The instructions, without the final `end`.
+    pub ops: Vec<ConstOp>,
+}
+
+/// What an element segment holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ElementItems {
+    /// A range of the artifact's element table: function indices (imports first), [`NONE`](crate::NONE) for null.
+    Functions(Range<u32>),
+    /// One expression per item.
+    Expressions(Vec<ConstExpr>),
+}
+
+/// When an element segment is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ElementMode {
+    /// By `table.init` only.
+    Passive,
+    /// Never at run time.
+    Declared,
+    /// At instantiation.
+    Active {
+        /// Which table; counts imports first.
+        table: u32,
+        /// Where in the table.
+        offset: ConstExpr,
+    },
+}
+
+/// An element segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElementSegment {
+    /// Type of its items.
+    pub element: RefType,
+    /// When it is used.
+    pub mode: ElementMode,
+    /// Its items.
+    pub items: ElementItems,
+}
+
+/// When a data segment is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DataMode {
+    /// By `memory.init` only.
+    Passive,
+    /// At instantiation.
+    Active {
+        /// Which memory; counts imports first.
+        memory: u32,
+        /// Where in the memory.
+        offset: ConstExpr,
+    },
+}
+
+/// A data segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataSegment {
+    /// When it is used.
+    pub mode: DataMode,
+    /// Its bytes, as a range of the data section.
+    pub bytes: Range<u64>,
+}
+
+/// The module without its functions' bodies. Vectors of entities hold imports first, as index spaces do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleInfo {
+    /// Name of the module, from its name section.
+    pub name: Option<String>,
+    /// Function types, by type index.
+    pub types: Vec<FuncType>,
+    /// Imports in order.
+    pub imports: Vec<Import>,
+    /// Exports in order.
+    pub exports: Vec<Export>,
+    /// Every function's type is in a table; this is only how many there are, with imports.
+    pub num_funcs: u32,
+    /// Every table.
+    pub tables: Vec<TableType>,
+    /// The initial value of each defined table's elements; `None` is null.
+    pub table_inits: Vec<Option<ConstExpr>>,
+    /// Every memory.
+    pub memories: Vec<MemoryType>,
+    /// Every global.
+    pub globals: Vec<GlobalType>,
+    /// The initial value of each defined global.
+    pub global_inits: Vec<ConstExpr>,
+    /// Element segments in order.
+    pub elements: Vec<ElementSegment>,
+    /// Data segments in order.
+    pub data: Vec<DataSegment>,
+    /// The start function.
+    pub start: Option<u32>,
+    /// How many defined functions a reference can name (exported, in an element segment, in `ref.func`, or started).
+    pub escaping_funcs: u32,
+}
+
+impl ModuleInfo {
+    /// The counts that decide the layout of the VM context.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { escaping_funcs: self.escaping_funcs, ..Counts::default() };
+        for import in &self.imports {
+            match import.ty {
+                EntityType::Func(_) => counts.imported_funcs += 1,
+                EntityType::Table(_) => counts.imported_tables += 1,
+                EntityType::Memory(_) => counts.imported_memories += 1,
+                EntityType::Global(_) => counts.imported_globals += 1,
+            }
+        }
+        counts.defined_tables = self.tables.len() as u32 - counts.imported_tables;
+        counts.defined_memories = self.memories.len() as u32 - counts.imported_memories;
+        counts.defined_globals = self.globals.len() as u32 - counts.imported_globals;
+        counts
+    }
+}
