@@ -1,0 +1,122 @@
+//! An open file: reads and writes go between the kernel and the slices given, with no copy in between.
+//!
+//! The access mode (read, write, append) is the descriptor's own and the kernel's to enforce; what the kernel would
+//! allow on any descriptor (setting times) is checked against the permissions that the file was opened under.
+
+use super::metadata::{Metadata, Times};
+use super::perms::{Intent, Perms};
+use crate::host::{Errno, Result};
+use rustix::fs::{FallocateFlags, OFlags, SeekFrom};
+use rustix::io::retry_on_intr;
+use std::io::{IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+pub use rustix::fs::Advice;
+
+/// An open file that is not a directory.
+#[derive(Debug)]
+pub struct File {
+    fd: OwnedFd,
+    perms: Perms,
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl File {
+    pub(super) fn new(fd: OwnedFd, perms: Perms) -> File {
+        File { fd, perms }
+    }
+
+    /// Reads at the file's offset and advances it; 0 is the end of the file.
+    pub fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> Result<usize> {
+        retry_on_intr(|| rustix::io::readv(&self.fd, buffers))
+    }
+
+    /// Writes at the file's offset and advances it.
+    pub fn write(&self, buffers: &[IoSlice<'_>]) -> Result<usize> {
+        retry_on_intr(|| rustix::io::writev(&self.fd, buffers))
+    }
+
+    /// Reads at `offset`, leaving the file's own offset.
+    pub fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> Result<usize> {
+        signed(offset)?;
+        retry_on_intr(|| rustix::io::preadv(&self.fd, buffers, offset))
+    }
+
+    /// Writes at `offset`, leaving the file's own offset. With append the kernel writes at the end all the same.
+    pub fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> Result<usize> {
+        signed(offset)?;
+        retry_on_intr(|| rustix::io::pwritev(&self.fd, buffers, offset))
+    }
+
+    /// Moves the file's offset and says where it is now.
+    pub fn seek(&self, to: SeekFrom) -> Result<u64> {
+        rustix::fs::seek(&self.fd, to)
+    }
+
+    /// Writes everything out to the device.
+    pub fn sync(&self) -> Result<()> {
+        retry_on_intr(|| rustix::fs::fsync(&self.fd))
+    }
+
+    /// Writes the contents out to the device, and of the metadata only what reading them back needs.
+    pub fn sync_data(&self) -> Result<()> {
+        retry_on_intr(|| rustix::fs::fdatasync(&self.fd))
+    }
+
+    /// Says how a range will be used; `len` 0 is up to the end.
+    pub fn advise(&self, offset: u64, len: u64, advice: Advice) -> Result<()> {
+        signed(offset)?;
+        signed(len)?;
+        rustix::fs::fadvise(&self.fd, offset, NonZeroU64::new(len), advice)
+    }
+
+    /// Makes sure that a range has space on the device, growing the file if it ends earlier.
+    pub fn allocate(&self, offset: u64, len: u64) -> Result<()> {
+        self.perms.require(Intent::Write)?;
+        signed(offset)?;
+        signed(len)?;
+        retry_on_intr(|| rustix::fs::fallocate(&self.fd, FallocateFlags::empty(), offset, len))
+    }
+
+    /// Cuts the file or grows it with zeros.
+    pub fn set_size(&self, size_bytes: u64) -> Result<()> {
+        self.perms.require(Intent::Truncate)?;
+        signed(size_bytes)?;
+        retry_on_intr(|| rustix::fs::ftruncate(&self.fd, size_bytes))
+    }
+
+    /// Sets access and modification times.
+    pub fn set_times(&self, times: Times) -> Result<()> {
+        self.perms.require(Intent::SetTimes)?;
+        rustix::fs::futimens(&self.fd, &times.timestamps())
+    }
+
+    /// What is known of the file.
+    pub fn metadata(&self) -> Result<Metadata> {
+        Ok(rustix::fs::fstat(&self.fd)?.into())
+    }
+
+    /// The status flags: append, non-blocking, synchronous.
+    pub fn flags(&self) -> Result<OFlags> {
+        rustix::fs::fcntl_getfl(&self.fd)
+    }
+
+    /// Changes the status flags that can change after opening (append and non-blocking).
+    pub fn set_flags(&self, append: bool, nonblock: bool) -> Result<()> {
+        let mut flags = self.flags()?;
+        flags.set(OFlags::APPEND, append);
+        flags.set(OFlags::NONBLOCK, nonblock);
+        rustix::fs::fcntl_setfl(&self.fd, flags)
+    }
+}
+
+/// The kernel's offsets are signed: what does not fit is refused here, before any cast.
+fn signed(value: u64) -> Result<()> {
+    i64::try_from(value).map(drop).map_err(|_| Errno::INVAL)
+}
