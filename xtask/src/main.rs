@@ -4,7 +4,7 @@
 mod tidy;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,10 +14,20 @@ Usage: cargo xtask CHORE
   ci      run everything that must hold before a change lands (.ci/run)
   tidy    check the house rules that no compiler checks: what a file may hold, what documents name, …";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words[..] {
+    match chore(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore(words: &[&str]) -> Result<()> {
+    match words {
         ["ci"] => ci(),
         ["tidy"] => tidy::run(&root()),
         [] | ["help" | "-h" | "--help"] => {

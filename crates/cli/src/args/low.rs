@@ -1,0 +1,179 @@
+//! The grammar of the command line as clap sees it: plain fields, one per option, and the words of `--help`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::features::{FeatureSwitch, NAMES_HELP};
+use super::value::{self, Directory, EnvVar, Preload};
+
+const EXAMPLES: &str = "\
+Examples:
+  hotfoot app.wasm -v in.txt             run a program; what follows FILE is the program's own
+  hotfoot --dir . app.wasm in.txt        … that may use the files of the current directory
+  hotfoot --dir data::/in app.wasm       … that sees the directory `data` as `/in`
+  hotfoot --env HOME --env A=1 app.wasm  … with two environment variables
+  hotfoot --invoke add lib.wat 2 3       call one exported function and print its results
+  cat app.wasm | hotfoot -               read the module from standard input
+
+A program sees no file and no environment variable unless an option hands it over. The exit code is
+the program's own; 134 after a trap, 1 for bad input, 2 for a wrong command line. For the options of
+a run, see `hotfoot run --help`.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  hotfoot run app.wasm one two               `one` and `two` are the program's arguments
+  hotfoot run --dir . app.wasm in.txt        let it use the files of the current directory
+  hotfoot run --preload m=math.wat app.wat   satisfy the imports of `m` with exports of math.wat
+  hotfoot run --invoke fib lib.wasm 30       call an export: integers in decimal or 0x…
+  hotfoot run --invoke neg lib.wasm -1.5     … and floats also as nan or inf";
+
+/// Run WebAssembly programs, quickly and isolated.
+#[derive(Parser)]
+#[command(
+    name = "hotfoot",
+    version,
+    about,
+    long_about = None,
+    override_usage = "hotfoot [OPTIONS] FILE [ARGS]...\n       hotfoot <COMMAND> ...",
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true,
+    max_term_width = 120
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a program, or call one export of a module (the default: `hotfoot FILE` is `hotfoot run FILE`)
+    Run(LowRunArgs),
+    /// Run specification scripts (.wast): files, or folders with all scripts in them
+    Wast(WastArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  hotfoot completions bash > ~/.local/share/bash-completion/completions/hotfoot")]
+    Completions {
+        /// The shell to write for
+        shell: Shell,
+    },
+}
+
+/// The options of `hotfoot run`.
+#[derive(Args)]
+#[command(override_usage = "hotfoot run [OPTIONS] FILE [ARGS]...", after_help = RUN_EXAMPLES)]
+pub struct LowRunArgs {
+    /// Call this export and print its results, one a line; ARGS are its arguments
+    #[arg(long, value_name = "NAME")]
+    pub invoke: Option<String>,
+
+    /// Let the program use a directory, under the same name or as GUEST; may be given again
+    #[arg(long = "dir", value_name = "HOST[::GUEST]", value_parser = value::directory)]
+    pub directories: Vec<Directory>,
+
+    /// Set an environment variable, or pass ours on when no value is given; may be given again
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = value::env_var)]
+    pub env: Vec<EnvVar>,
+
+    /// Instantiate FILE first and let its exports satisfy the imports of NAME; may be given again, in order
+    #[arg(long = "preload", value_name = "NAME=FILE", value_parser = value::preload)]
+    pub preloads: Vec<Preload>,
+
+    /// Provide the imports bench.start and bench.end of benchmark programs and print the time between them to stderr
+    #[arg(long)]
+    pub bench_imports: bool,
+
+    /// The module: a .wasm or .wat file, or - for standard input; then the arguments of the program
+    #[arg(value_name = "FILE [ARGS]", required = true, trailing_var_arg = true, num_args = 1..)]
+    pub file_and_args: Vec<OsString>,
+
+    #[command(flatten)]
+    pub engine: LowEngineArgs,
+}
+
+/// Options that shape the engine and so apply to every command that compiles.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Engine options")]
+pub struct LowEngineArgs {
+    #[arg(
+        short = 'W',
+        long = "wasm",
+        value_name = "FEATURE[=y|n],…",
+        value_delimiter = ',',
+        help = NAMES_HELP
+    )]
+    pub features: Vec<FeatureSwitch>,
+
+    /// How hard to optimise: 0 compiles fastest, 2 runs fastest, s also keeps code small [default: 2]
+    #[arg(short = 'O', long, value_name = "0|2|s", hide_possible_values = true)]
+    pub opt_level: Option<OptLevelArg>,
+
+    /// Find some traps through memory protection instead of explicit checks [default: y]
+    #[arg(long, value_name = "y|n", value_parser = value::yes_or_no, action = ArgAction::Set,
+          num_args = 0..=1, require_equals = true, default_missing_value = "y")]
+    pub signals_based_traps: Option<bool>,
+
+    /// Address space to reserve for each memory, as in 4GiB; less than that brings explicit bounds checks
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub memory_reservation: Option<u64>,
+
+    /// Inaccessible space after each memory's reservation, as in 32MiB
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub memory_guard_size: Option<u64>,
+
+    /// Stack that the program may use before it traps, as in 1MiB
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub max_wasm_stack: Option<u64>,
+}
+
+/// The levels of `--opt-level`.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
+pub enum OptLevelArg {
+    /// Compile as fast as possible
+    #[value(name = "0")]
+    None,
+    /// Optimise for speed; there is no level between 0 and 2
+    #[value(name = "1", hide = true)]
+    SomeSpeed,
+    /// Optimise for speed
+    #[value(name = "2")]
+    Speed,
+    /// Optimise for speed and for size
+    #[value(name = "s")]
+    SpeedAndSize,
+}
+
+/// The options of `hotfoot wast`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  hotfoot wast --spec 2.0 spec/test/core")]
+pub struct WastArgs {
+    /// Select the features of this version of the specification
+    #[arg(long, value_name = "1.0|2.0|3.0", value_enum, default_value_t = SpecVersion::V3, hide_possible_values = true)]
+    pub spec: SpecVersion,
+
+    /// Scripts, or folders that are searched for them
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub engine: LowEngineArgs,
+}
+
+/// A version of the WebAssembly specification.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
+pub enum SpecVersion {
+    /// WebAssembly 1.0
+    #[value(name = "1.0")]
+    V1,
+    /// WebAssembly 2.0
+    #[value(name = "2.0")]
+    V2,
+    /// WebAssembly 3.0
+    #[value(name = "3.0")]
+    V3,
+}

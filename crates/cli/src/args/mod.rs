@@ -1,0 +1,105 @@
+//! The command line, in two steps: clap reads it into the plain structs of [`low`], and those become the values that
+//! the commands work with. Only the second step knows rules that span several options.
+
+mod engine;
+mod features;
+mod low;
+mod run;
+mod value;
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
+
+use crate::ui;
+pub use engine::EngineArgs;
+pub use low::WastArgs;
+pub use run::{RunArgs, Source};
+
+/// What to do, with everything that it needs.
+pub enum Command {
+    /// Run or invoke one module.
+    Run(RunArgs),
+    /// Run specification scripts.
+    Wast(WastArgs),
+    /// Print a completion script.
+    Completions(Shell),
+}
+
+/// The whole grammar, for generating completions from it.
+pub fn grammar() -> clap::Command {
+    low::Cli::command()
+}
+
+/// Every name that the first argument may have without being a file.
+pub fn command_names() -> Vec<String> {
+    grammar().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
+/// Reads the arguments, the program's own name first. Wrong usage, `--help` and `--version` end the process here.
+pub fn parse(mut argv: Vec<OsString>) -> Command {
+    if is_short_form(&argv) {
+        argv.insert(1, "run".into());
+    }
+    let cli = low::Cli::try_parse_from(argv).unwrap_or_else(|error| ui::exit_with_usage(&error));
+    match cli.command {
+        low::Command::Run(low) => Command::Run(RunArgs::new(low)),
+        low::Command::Wast(wast) => Command::Wast(wast),
+        low::Command::Completions { shell } => Command::Completions(shell),
+    }
+}
+
+/// Whether this is `hotfoot [options] FILE …`: a first argument that neither names a command nor asks for help.
+fn is_short_form(argv: &[OsString]) -> bool {
+    let Some(first) = argv.get(1).map(OsString::as_os_str) else { return false };
+    let top_level = ["help", "-h", "--help", "-V", "--version"];
+    !top_level.iter().any(|word| first == OsStr::new(word))
+        && !command_names().iter().any(|name| first == OsStr::new(name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    fn run(line: &str) -> RunArgs {
+        match parse(words(line)) {
+            Command::Run(run) => run,
+            _ => panic!("`{line}` is no run command"),
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        grammar().debug_assert();
+    }
+
+    #[test]
+    fn the_short_form_is_run() {
+        for line in ["hotfoot app.wasm -v --help", "hotfoot run app.wasm -v --help"] {
+            let run = run(line);
+            assert!(matches!(&run.source, Source::File(path) if path == "app.wasm"));
+            assert_eq!(run.argv, words("-v --help"));
+        }
+        assert!(is_short_form(&words("hotfoot --dir . app.wasm")));
+        assert!(is_short_form(&words("hotfoot -")));
+        assert!(!is_short_form(&words("hotfoot --help")));
+        assert!(!is_short_form(&words("hotfoot")));
+    }
+
+    #[test]
+    fn options_after_the_file_belong_to_the_guest() {
+        let run = run("hotfoot --dir .::/ app.wasm --dir x -- -");
+        assert_eq!(run.directories.len(), 1);
+        assert_eq!(run.argv, words("--dir x -- -"));
+    }
+
+    #[test]
+    fn a_dash_is_stdin() {
+        assert!(matches!(run("hotfoot - -5").source, Source::Stdin));
+    }
+}

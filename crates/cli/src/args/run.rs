@@ -1,0 +1,81 @@
+//! What `hotfoot run` is to do, once the rules that span options are applied.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::EngineArgs;
+use super::low::LowRunArgs;
+use super::value::{Directory, EnvVar, Preload};
+
+/// Where a module comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+/// A module to run and all that it is given.
+pub struct RunArgs {
+    /// The module.
+    pub source: Source,
+    /// What follows FILE: the program's arguments, or those of the invoked export.
+    pub argv: Vec<OsString>,
+    /// The export to call instead of running the program.
+    pub invoke: Option<String>,
+    /// Directories that the program may use.
+    pub directories: Vec<Directory>,
+    /// The program's environment.
+    pub env: Vec<EnvVar>,
+    /// Modules to instantiate first, in order.
+    pub preloads: Vec<Preload>,
+    /// Whether to provide `bench.start` and `bench.end`.
+    pub bench_imports: bool,
+    /// How the engine is to be.
+    pub engine: EngineArgs,
+}
+
+impl RunArgs {
+    /// Splits FILE from ARGS and names the source.
+    pub fn new(low: LowRunArgs) -> RunArgs {
+        let mut words = low.file_and_args.into_iter();
+        // clap has checked that there is a first one.
+        let file = words.next().unwrap_or_default();
+        RunArgs {
+            source: Source::new(file),
+            argv: words.collect(),
+            invoke: low.invoke,
+            directories: low.directories,
+            env: low.env,
+            preloads: low.preloads,
+            bench_imports: low.bench_imports,
+            engine: EngineArgs::new(low.engine),
+        }
+    }
+}
+
+impl Source {
+    fn new(file: OsString) -> Source {
+        if file == "-" { Source::Stdin } else { Source::File(file.into()) }
+    }
+
+    /// What the guest finds as its own name, in place of a path that means nothing to it.
+    pub fn program_name(&self) -> String {
+        let name = match self {
+            Source::Stdin => None,
+            Source::File(path) => Path::new(path).file_name(),
+        };
+        name.map_or_else(|| "stdin".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Stdin => f.write_str("standard input"),
+            Source::File(path) => write!(f, "`{}`", path.display()),
+        }
+    }
+}

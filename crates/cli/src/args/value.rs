@@ -1,0 +1,122 @@
+//! The values of single options: what may be written, and a sentence for everything else.
+
+use std::path::PathBuf;
+
+/// A directory of ours and the name under which the guest sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Where it is here.
+    pub host: PathBuf,
+    /// What the guest calls it.
+    pub guest: String,
+}
+
+/// A variable for the guest's environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvVar {
+    /// The variable's name.
+    pub name: String,
+    /// Its value; none takes the value from our own environment.
+    pub value: Option<String>,
+}
+
+/// A module whose exports become importable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preload {
+    /// The module name that imports use.
+    pub name: String,
+    /// The module's file.
+    pub file: PathBuf,
+}
+
+/// Reads `HOST[::GUEST]`.
+pub fn directory(text: &str) -> Result<Directory, String> {
+    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    if host.is_empty() || guest.is_empty() {
+        return Err("write a directory as HOST or HOST::GUEST, both not empty".to_owned());
+    }
+    Ok(Directory { host: host.into(), guest: guest.to_owned() })
+}
+
+/// Reads `NAME[=VALUE]`.
+pub fn env_var(text: &str) -> Result<EnvVar, String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text, None),
+    };
+    if name.is_empty() {
+        return Err("write a variable as NAME or NAME=VALUE".to_owned());
+    }
+    Ok(EnvVar { name: name.to_owned(), value })
+}
+
+/// Reads `NAME=FILE`.
+pub fn preload(text: &str) -> Result<Preload, String> {
+    match text.split_once('=') {
+        Some((name, file)) if !file.is_empty() => Ok(Preload { name: name.to_owned(), file: file.into() }),
+        _ => Err("write a preload as NAME=FILE, as in math=math.wasm".to_owned()),
+    }
+}
+
+/// Reads a switch.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "y" | "yes" | "true" | "on" | "1" => Ok(true),
+        "n" | "no" | "false" | "off" | "0" => Ok(false),
+        _ => Err("write y or n".to_owned()),
+    }
+}
+
+/// Reads a number of bytes: decimal or `0x…`, with a binary unit such as `KiB` or `K` if any.
+pub fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 9] =
+        [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40), ("K", 10), ("M", 20), ("G", 30), ("T", 40), ("B", 0)];
+    let expected = "write a number of bytes such as 65536, 0x10000, 64KiB or 4GiB";
+    let (number, factor) = match text.strip_prefix("0x") {
+        Some(hex) => (u64::from_str_radix(hex, 16), 1),
+        None => {
+            let unit = UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, 1 << shift)));
+            let (digits, factor) = unit.unwrap_or((text, 1));
+            (digits.parse(), factor)
+        }
+    };
+    let number = number.map_err(|_| expected.to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "that is more than 64 bits can count; write a smaller size".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("0"), Ok(0));
+        assert_eq!(size("65536"), Ok(65536));
+        assert_eq!(size("0x10000"), Ok(65536));
+        assert_eq!(size("64KiB"), Ok(65536));
+        assert_eq!(size("64K"), Ok(65536));
+        assert_eq!(size("4GiB"), Ok(1 << 32));
+        for wrong in ["", "-1", "KiB", "4 GiB", "four", "0x", "1.5M"] {
+            assert!(size(wrong).unwrap_err().contains("64KiB"), "{wrong}");
+        }
+        assert!(size("18446744073709551615K").unwrap_err().contains("smaller"));
+    }
+
+    #[test]
+    fn directories() {
+        let both = directory("data::/in").unwrap();
+        assert_eq!((both.host, both.guest), ("data".into(), "/in".to_owned()));
+        let one = directory(".").unwrap();
+        assert_eq!((one.host, one.guest), (".".into(), ".".to_owned()));
+        assert!(directory("::x").is_err() && directory("x::").is_err() && directory("").is_err());
+    }
+
+    #[test]
+    fn pairs() {
+        assert_eq!(env_var("A=b=c").unwrap(), EnvVar { name: "A".into(), value: Some("b=c".into()) });
+        assert_eq!(env_var("A").unwrap(), EnvVar { name: "A".into(), value: None });
+        assert!(env_var("=x").is_err());
+        assert_eq!(preload("m=a.wat").unwrap(), Preload { name: "m".into(), file: "a.wat".into() });
+        assert!(preload("m").is_err() && preload("m=").is_err());
+    }
+}

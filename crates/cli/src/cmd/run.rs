@@ -1,0 +1,194 @@
+//! `hotfoot run`: one module from its file to its exit code.
+//!
+//! The order is the life of a module: read, compile, provide imports, check them, instantiate, call, report how it ended.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use hotfoot::{Engine, ExternType, Func, Instance, Linker, Module, Store, Val};
+use hotfoot_wasi::{Perms, WasiCtx, WasiCtxBuilder, p1};
+
+use crate::args::{RunArgs, Source};
+use crate::wasm_file::WasmFile;
+use crate::{imports, invoke, types, ui};
+
+/// What the host functions of one run work on.
+struct Host {
+    wasi: WasiCtx,
+    bench_start: Option<Instant>,
+}
+
+/// Runs the program, or invokes the export that was asked for, and gives the exit code.
+pub fn execute(args: &RunArgs) -> Result<i32> {
+    let engine = args.engine.engine()?;
+    let program = args.source.to_string();
+    let file = WasmFile::read(&args.source)?;
+    let host = Host { wasi: wasi(args)?, bench_start: None };
+    let module = compile(&engine, &file, &program)?;
+
+    let mut store = Store::new(&engine, host);
+    let mut linker = Linker::new(&engine);
+    p1::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+    if args.bench_imports {
+        add_bench(&mut linker)?;
+    }
+    for preload in &args.preloads {
+        let source = Source::File(preload.file.clone());
+        let name = source.to_string();
+        let module = compile(&engine, &WasmFile::read(&source)?, &name)?;
+        imports::check(&module, &linker, &mut store, &name)?;
+        match initialized(&mut store, &linker, &module) {
+            Ok(instance) => linker.instance(&mut store, &preload.name, instance)?,
+            Err(error) => return Ok(ui::report_guest_end(&error, &name)),
+        };
+    }
+
+    imports::check(&module, &linker, &mut store, &program)?;
+    let instance = match &args.invoke {
+        None => linker.instantiate(&mut store, &module),
+        Some(_) => initialized(&mut store, &linker, &module),
+    };
+    let instance = match instance {
+        Ok(instance) => instance,
+        Err(error) => return Ok(ui::report_guest_end(&error, &program)),
+    };
+    let called = match &args.invoke {
+        Some(name) => invoke_export(&mut store, &instance, &module, name, args)?,
+        None => run_program(&mut store, &instance, &module, &file, args)?,
+    };
+    Ok(called.map_or_else(|error| ui::report_guest_end(&error, &program), |()| 0))
+}
+
+fn compile(engine: &Engine, file: &WasmFile, name: &str) -> Result<Module> {
+    Module::new(engine, &file.bytes).map_err(|error| {
+        anyhow!(
+            "{name} is not a module that can run: {error:#}; build it again, or for other features see -W in --help"
+        )
+    })
+}
+
+/// What the guest sees of the world: its arguments, and of everything else only what options name.
+fn wasi(args: &RunArgs) -> Result<WasiCtx> {
+    let mut builder = WasiCtxBuilder::new();
+    builder.inherit_stdio();
+    builder.arg(args.source.program_name());
+    if args.invoke.is_none() {
+        for word in words(args)? {
+            builder.arg(word);
+        }
+    }
+    for var in &args.env {
+        let value = match &var.value {
+            Some(value) => value.clone(),
+            None => std::env::var(&var.name).map_err(|_| {
+                anyhow!("there is no variable `{0}` to pass on; give it a value with --env {0}=VALUE", var.name)
+            })?,
+        };
+        builder.env(&var.name, value);
+    }
+    for directory in &args.directories {
+        builder.preopened_dir(&directory.host, &directory.guest, Perms::READ_WRITE)?;
+    }
+    Ok(builder.build())
+}
+
+/// ARGS as text: the interface of WASI to its guests has no other kind.
+fn words(args: &RunArgs) -> Result<Vec<String>> {
+    let word = |word: &std::ffi::OsString| {
+        let text = word.to_str().map(str::to_owned);
+        text.with_context(|| format!("the argument {word:?} is not UTF-8, which a guest cannot be given; write it so"))
+    };
+    args.argv.iter().map(word).collect()
+}
+
+/// Instantiates a module and prepares it for calls: a [reactor] wants its `_initialize` called before anything else.
+///
+/// [reactor]: https://github.com/WebAssembly/WASI/blob/main/legacy/application-abi.md
+fn initialized(store: &mut Store<Host>, linker: &Linker<Host>, module: &Module) -> Result<Instance> {
+    let instance = linker.instantiate(&mut *store, module)?;
+    if let Some(initialize) = instance.get_func(&mut *store, "_initialize") {
+        initialize.typed::<(), ()>(&mut *store)?.call(&mut *store, ())?;
+    }
+    Ok(instance)
+}
+
+/// Provides what benchmark programs call around their hot part: nothing happens but a look at the clock.
+fn add_bench(linker: &mut Linker<Host>) -> Result<()> {
+    linker.func_wrap("bench", "start", |mut caller: hotfoot::Caller<'_, Host>| {
+        caller.data_mut().bench_start = Some(Instant::now());
+    })?;
+    linker.func_wrap("bench", "end", |mut caller: hotfoot::Caller<'_, Host>| {
+        if let Some(start) = caller.data_mut().bench_start.take() {
+            ui::say(&format!("bench.start to bench.end took {:.3} ms", start.elapsed().as_secs_f64() * 1e3));
+        }
+    })?;
+    Ok(())
+}
+
+/// Calls `_start`. The outer error says that there is none; the inner one is how the guest ended.
+fn run_program(
+    store: &mut Store<Host>,
+    instance: &Instance,
+    module: &Module,
+    file: &WasmFile,
+    args: &RunArgs,
+) -> Result<Result<()>> {
+    match instance.get_func(&mut *store, "_start") {
+        Some(start) => {
+            let start = start.typed::<(), ()>(&mut *store).with_context(|| {
+                format!("the export `_start` of {} must take and return nothing; change it", args.source)
+            })?;
+            Ok(start.call(&mut *store, ()))
+        }
+        // Its start function has run, and that was the program.
+        None if file.has_start => Ok(Ok(())),
+        None => bail!("{} is not a program, as it has no export `_start`; {}", args.source, invocable(module)),
+    }
+}
+
+/// Calls one export and prints its results. The errors are as in [`run_program`].
+fn invoke_export(
+    store: &mut Store<Host>,
+    instance: &Instance,
+    module: &Module,
+    name: &str,
+    args: &RunArgs,
+) -> Result<Result<()>> {
+    let Some(func) = instance.get_func(&mut *store, name) else {
+        let source = &args.source;
+        match module.get_export(name) {
+            Some(ty) => {
+                let ty = types::extern_text(&ty);
+                bail!("the export `{name}` of {source} is a {ty}, not a function; {}", invocable(module))
+            }
+            None => bail!("{source} has no export `{name}`; {}", invocable(module)),
+        }
+    };
+    let ty = func.ty(&*store);
+    let arguments = invoke::arguments(name, &ty, &words(args)?)?;
+    Ok(call_and_print(store, &func, &arguments, ty.results().len()))
+}
+
+fn call_and_print(store: &mut Store<Host>, func: &Func, arguments: &[Val], result_count: usize) -> Result<()> {
+    let mut results = vec![Val::I32(0); result_count];
+    func.call(&mut *store, arguments, &mut results)?;
+    for result in &results {
+        ui::print(&format!("{}\n", invoke::text(result)));
+    }
+    Ok(())
+}
+
+/// What to do instead of running a module: a list of the exports that can be called.
+fn invocable(module: &Module) -> String {
+    let exports = module.exports();
+    let funcs: Vec<String> = exports
+        .filter_map(|export| match export.ty() {
+            ExternType::Func(ty) => Some(format!("{} {}", export.name(), types::func_text(&ty))),
+            _ => None,
+        })
+        .collect();
+    if funcs.is_empty() {
+        return "it exports no function, so another module must use it (see --preload)".to_owned();
+    }
+    format!("call one of its functions with --invoke NAME:\n  {}", funcs.join("\n  "))
+}

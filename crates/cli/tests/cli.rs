@@ -1,0 +1,162 @@
+//! The command line as a person meets it: transcripts in `tests/cli/*.txt`, run again and compared.
+//!
+//! ```text
+//! # What this shows.
+//! $ hotfoot run --invoke add examples/wat/add.wat 2 3
+//! 5
+//! $ hotfoot missing.wasm
+//! 2> hotfoot: there is no file …
+//! exit 1
+//! ```
+//! A command is followed by its stdout, then its stderr, then its exit code if that is not 0. Words may be quoted with
+//! `'`, `< FILE` gives stdin, and `NAME=VALUE` before the command sets a variable. Commands run in the root of the
+//! repository; `example NAME` runs one of the programs of `examples/`. `BLESS=1` writes what is seen into the files.
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[test]
+fn transcripts() {
+    let folder = root().join("tests/cli");
+    let mut paths: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "txt"));
+    paths.sort();
+    assert!(!paths.is_empty(), "there is no transcript in {}", folder.display());
+
+    let bless = std::env::var_os("BLESS").is_some();
+    let mut differences = Vec::new();
+    for path in paths {
+        let expected = fs::read_to_string(&path).unwrap();
+        let seen = replay(&expected);
+        if seen == expected {
+            continue;
+        }
+        if bless {
+            fs::write(&path, &seen).unwrap();
+        } else {
+            differences.push(format!("{}:\n{}", path.display(), difference(&expected, &seen)));
+        }
+    }
+    let hint = "if what is seen is right, run this test again with BLESS=1";
+    assert!(differences.is_empty(), "{}\n{hint}", differences.join("\n"));
+}
+
+#[test]
+fn completions_name_every_command_and_option() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_hotfoot")).args(["completions", shell]).output().unwrap();
+        assert!(output.status.success());
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in ["wast", "completions", "invoke", "memory-guard-size", "bench-imports"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The transcript as it is now: its comments and commands, each command with what it does today. An empty line before
+/// a comment is all the layout that there is; any other belongs to an output.
+fn replay(transcript: &str) -> String {
+    let mut seen = String::new();
+    let mut after_comment = true;
+    for line in transcript.lines() {
+        let is_comment = line.starts_with("# ");
+        if is_comment {
+            let gap = if after_comment { "" } else { "\n" };
+            seen.push_str(&format!("{gap}{line}\n"));
+        } else if let Some(command) = line.strip_prefix("$ ") {
+            seen.push_str(&format!("{line}\n{}", run(command)));
+        } else {
+            continue;
+        }
+        after_comment = is_comment;
+    }
+    seen
+}
+
+fn run(line: &str) -> String {
+    let mut words = split(line).into_iter().peekable();
+    let mut variables = Vec::new();
+    while let Some((name, value)) = words.peek().and_then(|word| word.split_once('=')) {
+        variables.push((name.to_owned(), value.to_owned()));
+        words.next();
+    }
+    let mut command = match words.next().as_deref() {
+        Some("hotfoot") => Command::new(env!("CARGO_BIN_EXE_hotfoot")),
+        Some("example") => Command::new(example(&words.next().unwrap())),
+        other => panic!("no command for a transcript: {other:?} in `{line}`"),
+    };
+    command.current_dir(root()).envs(variables).stdin(Stdio::null());
+    while let Some(word) = words.next() {
+        if word == "<" {
+            command.stdin(File::open(root().join(words.next().unwrap())).unwrap());
+        } else {
+            command.arg(word);
+        }
+    }
+    let output = command.output().unwrap();
+
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push_str("%\n");
+    }
+    for line in String::from_utf8_lossy(&output.stderr).lines().map(lasting) {
+        text.push_str(format!("2> {line}").trim_end());
+        text.push('\n');
+    }
+    match output.status.code() {
+        Some(0) => {}
+        Some(code) => text.push_str(&format!("exit {code}\n")),
+        None => text.push_str(&format!("{}\n", output.status)),
+    }
+    text
+}
+
+/// `cargo test` builds the examples beside the binary that it gives to tests.
+fn example(name: &str) -> PathBuf {
+    let binary = Path::new(env!("CARGO_BIN_EXE_hotfoot"));
+    let path = binary.parent().unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is not built; run cargo build --examples first", path.display());
+    path
+}
+
+fn split(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    for letter in line.chars() {
+        match letter {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !quoted => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// A line of output with `…` for what differs from run to run: how long it took, how deep the stack was.
+fn lasting(line: &str) -> String {
+    let between = |before: &str, after: &str| -> Option<String> {
+        let (start, rest) = line.split_once(before)?;
+        let (number, end) = rest.rsplit_once(after)?;
+        number.parse::<f64>().ok()?;
+        Some(format!("{start}{before}…{after}{end}"))
+    };
+    between(" took ", " ms").or_else(|| between(", ", " times")).unwrap_or_else(|| line.to_owned())
+}
+
+/// The lines around the first difference.
+fn difference(expected: &str, seen: &str) -> String {
+    let same = expected.lines().zip(seen.lines()).take_while(|(a, b)| a == b).count();
+    let part = |text: &str| text.lines().skip(same.saturating_sub(3)).take(12).collect::<Vec<_>>().join("\n");
+    format!("--- line {}, expected\n{}\n--- seen\n{}", same + 1, part(expected), part(seen))
+}

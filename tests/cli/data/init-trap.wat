@@ -1,0 +1,2 @@
+;; Traps before it can run.
+(module (memory 1) (data (i32.const 65535) "ab") (func (export "_start")))

@@ -1,0 +1,17 @@
+;; One export for each trap.
+(module
+  (memory 1)
+  (table 2 funcref)
+  (elem (i32.const 0) $deep)
+  (type $binary (func (param i32 i32)))
+  (type $none (func))
+  (func $inner (unreachable))
+  (func $middle (call $inner))
+  (func (export "unreachable") (call $middle))
+  (func $deep (export "deep") (call $deep) (call $deep))
+  (func (export "divide") (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
+  (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+  (func (export "convert") (param f64) (result i32) (i32.trunc_f64_s (local.get 0)))
+  (func (export "mismatch") (call_indirect (type $binary) (i32.const 1) (i32.const 2) (i32.const 0)))
+  (func (export "null") (call_indirect (type $none) (i32.const 1)))
+  (func (export "outside") (call_indirect (type $none) (i32.const 9))))
