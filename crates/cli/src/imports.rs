@@ -4,8 +4,8 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Result, bail};
-use hotfoot::{AsContextMut, ExternType, Linker, Module};
+use anyhow::{Result, anyhow};
+use hotfoot::{AsContextMut, ExternType, InstancePre, Linker, Module};
 
 use crate::{near, types};
 
@@ -16,13 +16,23 @@ struct Offer {
     ty: ExternType,
 }
 
-/// Fails if some import of the module has no definition, or one of another type.
-pub fn check<T: 'static>(
+/// Resolves the imports of a module, or says everything that is wrong with them.
+pub fn resolve<T: 'static>(
+    module: &Module,
+    linker: &Linker<T>,
+    store: impl AsContextMut<Data = T>,
+    program: &str,
+) -> Result<InstancePre<T>> {
+    linker.instantiate_pre(module).map_err(|error| explain(module, linker, store, program).unwrap_or(error))
+}
+
+/// The whole list. None if nothing is found: the engine's rules are the ones that count, and it may know another reason.
+fn explain<T: 'static>(
     module: &Module,
     linker: &Linker<T>,
     mut store: impl AsContextMut<Data = T>,
     program: &str,
-) -> Result<()> {
+) -> Option<anyhow::Error> {
     let mut problems: Vec<String> = Vec::new();
     let mut missing_modules: Vec<&str> = Vec::new();
     let mut offers: Option<Vec<Offer>> = None;
@@ -46,10 +56,8 @@ pub fn check<T: 'static>(
         };
         problems.push(problem);
     }
-    if problems.is_empty() {
-        return Ok(());
-    }
     let count = match problems.len() {
+        0 => return None,
         1 => "an import is".to_owned(),
         count => format!("{count} imports are"),
     };
@@ -59,7 +67,8 @@ pub fn check<T: 'static>(
         _ => "missing or of another type",
     };
     let list = problems.join("\n  ");
-    bail!("{program} cannot start, because {count} {missing}:\n  {list}\n{}", advice(&missing_modules))
+    let advice = advice(&missing_modules);
+    Some(anyhow!("{program} cannot start, because {count} {missing}:\n  {list}\n{advice}"))
 }
 
 fn all_offers<T: 'static>(linker: &Linker<T>, mut store: impl AsContextMut<Data = T>) -> Vec<Offer> {

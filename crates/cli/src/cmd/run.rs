@@ -1,11 +1,11 @@
 //! `hotfoot run`: one module from its file to its exit code.
 //!
-//! The order is the life of a module: read, compile, provide imports, check them, instantiate, call, report how it ended.
+//! The order is the life of a module: read, compile, provide imports, resolve them, instantiate, call, report how it ended.
 
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
-use hotfoot::{Engine, ExternType, Func, Instance, Linker, Module, Store, Val};
+use hotfoot::{Engine, ExternType, Func, Instance, InstancePre, Linker, Module, Store, Val};
 use hotfoot_wasi::{Perms, WasiCtx, WasiCtxBuilder, p1};
 
 use crate::args::{RunArgs, Source};
@@ -36,17 +36,17 @@ pub fn execute(args: &RunArgs) -> Result<i32> {
         let source = Source::File(preload.file.clone());
         let name = source.to_string();
         let module = compile(&engine, &WasmFile::read(&source)?, &name)?;
-        imports::check(&module, &linker, &mut store, &name)?;
-        match initialized(&mut store, &linker, &module) {
+        let resolved = imports::resolve(&module, &linker, &mut store, &name)?;
+        match initialized(&mut store, &resolved) {
             Ok(instance) => linker.instance(&mut store, &preload.name, instance)?,
             Err(error) => return Ok(ui::report_guest_end(&error, &name)),
         };
     }
 
-    imports::check(&module, &linker, &mut store, &program)?;
+    let resolved = imports::resolve(&module, &linker, &mut store, &program)?;
     let instance = match &args.invoke {
-        None => linker.instantiate(&mut store, &module),
-        Some(_) => initialized(&mut store, &linker, &module),
+        None => resolved.instantiate(&mut store),
+        Some(_) => initialized(&mut store, &resolved),
     };
     let instance = match instance {
         Ok(instance) => instance,
@@ -104,8 +104,8 @@ fn words(args: &RunArgs) -> Result<Vec<String>> {
 /// Instantiates a module and prepares it for calls: a [reactor] wants its `_initialize` called before anything else.
 ///
 /// [reactor]: https://github.com/WebAssembly/WASI/blob/main/legacy/application-abi.md
-fn initialized(store: &mut Store<Host>, linker: &Linker<Host>, module: &Module) -> Result<Instance> {
-    let instance = linker.instantiate(&mut *store, module)?;
+fn initialized(store: &mut Store<Host>, module: &InstancePre<Host>) -> Result<Instance> {
+    let instance = module.instantiate(&mut *store)?;
     if let Some(initialize) = instance.get_func(&mut *store, "_initialize") {
         initialize.typed::<(), ()>(&mut *store)?.call(&mut *store, ())?;
     }
