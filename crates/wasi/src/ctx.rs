@@ -163,7 +163,10 @@ impl WasiCtxBuilder {
     ) -> anyhow::Result<&mut Self> {
         let host_path = host_path.as_ref();
         let dir = Dir::open_ambient(host_path, perms, self.walk).with_context(|| {
-            format!("cannot open the directory for the guest: {}; check that it exists and can be read", host_path.display())
+            format!(
+                "cannot open the directory for the guest: {}; check that it exists and can be read",
+                host_path.display()
+            )
         })?;
         self.preopens.push((dir, guest_path.as_ref().to_owned()));
         Ok(self)
@@ -175,7 +178,8 @@ impl WasiCtxBuilder {
     ///
     /// If the descriptor is no socket.
     pub fn preopened_socket(&mut self, socket: impl Into<OwnedFd>) -> anyhow::Result<&mut Self> {
-        let socket = Socket::new(socket.into()).context("cannot give the guest this descriptor as a socket; give one")?;
+        let socket =
+            Socket::new(socket.into()).context("cannot give the guest this descriptor as a socket; give one")?;
         self.sockets.push(socket);
         Ok(self)
     }
@@ -206,8 +210,9 @@ impl WasiCtxBuilder {
 
     /// The context. The builder is left as new.
     pub fn build(&mut self) -> WasiCtx {
-        let WasiCtxBuilder { args, env, stdin, stdout, stderr, preopens, sockets, clock, random, descriptors_max, .. } =
-            std::mem::take(self);
+        let WasiCtxBuilder {
+            args, env, stdin, stdout, stderr, preopens, sockets, clock, random, descriptors_max, ..
+        } = std::mem::take(self);
         let given = 3 + preopens.len() + sockets.len();
         let mut descriptors = Table::new(descriptors_max.max(given));
         let streams = [

@@ -5,8 +5,7 @@ use super::memory::GuestMemory;
 use super::types::*;
 use crate::ctx::WasiCtx;
 use crate::host::clock::timespec;
-use crate::host::fs::{Advice, FileKind, Metadata, SetTime, Times};
-use rustix::fs::OFlags;
+use crate::host::fs::{Advice, FileKind, Metadata, SetTime, StatusFlags, Times};
 
 /// Says how a range of a file will be used.
 pub fn fd_advise(ctx: &mut WasiCtx, fd: u32, offset: u64, len: u64, advice: u32) -> Result<(), Errno> {
@@ -78,19 +77,18 @@ pub fn fd_fdstat_get(ctx: &mut WasiCtx, mem: &mut GuestMemory<'_>, fd: u32, fdst
     mem.write(fdstat, &layout.0)
 }
 
-fn fdflags(flags: OFlags) -> u16 {
+fn fdflags(flags: StatusFlags) -> u16 {
     let mut fdflags = 0;
-    if flags.contains(OFlags::APPEND) {
-        fdflags |= FDFLAGS_APPEND;
-    }
-    if flags.contains(OFlags::NONBLOCK) {
-        fdflags |= FDFLAGS_NONBLOCK;
-    }
-    // O_SYNC is O_DSYNC and one bit more.
-    if flags.contains(OFlags::SYNC) {
-        fdflags |= FDFLAGS_SYNC | FDFLAGS_RSYNC | FDFLAGS_DSYNC;
-    } else if flags.contains(OFlags::DSYNC) {
-        fdflags |= FDFLAGS_DSYNC;
+    for (is_set, flag) in [
+        (flags.append, FDFLAGS_APPEND),
+        (flags.nonblock, FDFLAGS_NONBLOCK),
+        (flags.dsync, FDFLAGS_DSYNC),
+        // Linux does not tell the two apart.
+        (flags.sync, FDFLAGS_SYNC | FDFLAGS_RSYNC),
+    ] {
+        if is_set {
+            fdflags |= flag;
+        }
     }
     fdflags
 }

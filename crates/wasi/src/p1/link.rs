@@ -62,13 +62,27 @@ fn args_and_clocks<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "args_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call(&mut caller, get, |ctx, mem| args_get(ctx, mem, a, b)) })?;
-    linker.func_wrap(MODULE, "args_sizes_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call(&mut caller, get, |ctx, mem| args_sizes_get(ctx, mem, a, b)) })?;
-    linker.func_wrap(MODULE, "environ_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call(&mut caller, get, |ctx, mem| environ_get(ctx, mem, a, b)) })?;
-    linker.func_wrap(MODULE, "environ_sizes_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call(&mut caller, get, |ctx, mem| environ_sizes_get(ctx, mem, a, b)) })?;
-    linker.func_wrap(MODULE, "clock_res_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call(&mut caller, get, |ctx, mem| clock_res_get(ctx, mem, a, b)) })?;
-    linker.func_wrap(MODULE, "clock_time_get", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u32| { call(&mut caller, get, |ctx, mem| clock_time_get(ctx, mem, a, b, c)) })?;
-    linker.func_wrap(MODULE, "random_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call(&mut caller, get, |ctx, mem| random_get(ctx, mem, a, b)) })?;
+    linker.func_wrap(MODULE, "args_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| args_get(ctx, mem, a, b))
+    })?;
+    linker.func_wrap(MODULE, "args_sizes_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| args_sizes_get(ctx, mem, a, b))
+    })?;
+    linker.func_wrap(MODULE, "environ_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| environ_get(ctx, mem, a, b))
+    })?;
+    linker.func_wrap(MODULE, "environ_sizes_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| environ_sizes_get(ctx, mem, a, b))
+    })?;
+    linker.func_wrap(MODULE, "clock_res_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| clock_res_get(ctx, mem, a, b))
+    })?;
+    linker.func_wrap(MODULE, "clock_time_get", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u32| {
+        call(&mut caller, get, |ctx, mem| clock_time_get(ctx, mem, a, b, c))
+    })?;
+    linker.func_wrap(MODULE, "random_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| random_get(ctx, mem, a, b))
+    })?;
     Ok(())
 }
 
@@ -77,20 +91,52 @@ fn descriptors<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "fd_advise", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64, d: u32| { call_without_memory(&mut caller, get, |ctx| fd_advise(ctx, a, b, c, d)) })?;
-    linker.func_wrap(MODULE, "fd_allocate", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64| { call_without_memory(&mut caller, get, |ctx| fd_allocate(ctx, a, b, c)) })?;
-    linker.func_wrap(MODULE, "fd_close", move |mut caller: Caller<'_, T>, a: u32| { call_without_memory(&mut caller, get, |ctx| fd_close(ctx, a)) })?;
-    linker.func_wrap(MODULE, "fd_datasync", move |mut caller: Caller<'_, T>, a: u32| { call_without_memory(&mut caller, get, |ctx| fd_datasync(ctx, a)) })?;
-    linker.func_wrap(MODULE, "fd_fdstat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call(&mut caller, get, |ctx, mem| fd_fdstat_get(ctx, mem, a, b)) })?;
-    linker.func_wrap(MODULE, "fd_fdstat_set_flags", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call_without_memory(&mut caller, get, |ctx| fd_fdstat_set_flags(ctx, a, b)) })?;
-    linker.func_wrap(MODULE, "fd_fdstat_set_rights", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64| { call_without_memory(&mut caller, get, |ctx| fd_fdstat_set_rights(ctx, a, b, c)) })?;
-    linker.func_wrap(MODULE, "fd_filestat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call(&mut caller, get, |ctx, mem| fd_filestat_get(ctx, mem, a, b)) })?;
-    linker.func_wrap(MODULE, "fd_filestat_set_size", move |mut caller: Caller<'_, T>, a: u32, b: u64| { call_without_memory(&mut caller, get, |ctx| fd_filestat_set_size(ctx, a, b)) })?;
-    linker.func_wrap(MODULE, "fd_filestat_set_times", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64, d: u32| { call_without_memory(&mut caller, get, |ctx| fd_filestat_set_times(ctx, a, b, c, d)) })?;
-    linker.func_wrap(MODULE, "fd_prestat_dir_name", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| { call(&mut caller, get, |ctx, mem| fd_prestat_dir_name(ctx, mem, a, b, c)) })?;
-    linker.func_wrap(MODULE, "fd_prestat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call(&mut caller, get, |ctx, mem| fd_prestat_get(ctx, mem, a, b)) })?;
-    linker.func_wrap(MODULE, "fd_renumber", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call_without_memory(&mut caller, get, |ctx| fd_renumber(ctx, a, b)) })?;
-    linker.func_wrap(MODULE, "fd_sync", move |mut caller: Caller<'_, T>, a: u32| { call_without_memory(&mut caller, get, |ctx| fd_sync(ctx, a)) })?;
+    linker.func_wrap(MODULE, "fd_advise", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64, d: u32| {
+        call_without_memory(&mut caller, get, |ctx| fd_advise(ctx, a, b, c, d))
+    })?;
+    linker.func_wrap(MODULE, "fd_allocate", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64| {
+        call_without_memory(&mut caller, get, |ctx| fd_allocate(ctx, a, b, c))
+    })?;
+    linker.func_wrap(MODULE, "fd_close", move |mut caller: Caller<'_, T>, a: u32| {
+        call_without_memory(&mut caller, get, |ctx| fd_close(ctx, a))
+    })?;
+    linker.func_wrap(MODULE, "fd_datasync", move |mut caller: Caller<'_, T>, a: u32| {
+        call_without_memory(&mut caller, get, |ctx| fd_datasync(ctx, a))
+    })?;
+    linker.func_wrap(MODULE, "fd_fdstat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| fd_fdstat_get(ctx, mem, a, b))
+    })?;
+    linker.func_wrap(MODULE, "fd_fdstat_set_flags", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call_without_memory(&mut caller, get, |ctx| fd_fdstat_set_flags(ctx, a, b))
+    })?;
+    linker.func_wrap(MODULE, "fd_fdstat_set_rights", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64| {
+        call_without_memory(&mut caller, get, |ctx| fd_fdstat_set_rights(ctx, a, b, c))
+    })?;
+    linker.func_wrap(MODULE, "fd_filestat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| fd_filestat_get(ctx, mem, a, b))
+    })?;
+    linker.func_wrap(MODULE, "fd_filestat_set_size", move |mut caller: Caller<'_, T>, a: u32, b: u64| {
+        call_without_memory(&mut caller, get, |ctx| fd_filestat_set_size(ctx, a, b))
+    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_filestat_set_times",
+        move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64, d: u32| {
+            call_without_memory(&mut caller, get, |ctx| fd_filestat_set_times(ctx, a, b, c, d))
+        },
+    )?;
+    linker.func_wrap(MODULE, "fd_prestat_dir_name", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
+        call(&mut caller, get, |ctx, mem| fd_prestat_dir_name(ctx, mem, a, b, c))
+    })?;
+    linker.func_wrap(MODULE, "fd_prestat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| fd_prestat_get(ctx, mem, a, b))
+    })?;
+    linker.func_wrap(MODULE, "fd_renumber", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call_without_memory(&mut caller, get, |ctx| fd_renumber(ctx, a, b))
+    })?;
+    linker.func_wrap(MODULE, "fd_sync", move |mut caller: Caller<'_, T>, a: u32| {
+        call_without_memory(&mut caller, get, |ctx| fd_sync(ctx, a))
+    })?;
     Ok(())
 }
 
@@ -99,14 +145,42 @@ fn transfers<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "fd_pread", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u64, e: u32| { call(&mut caller, get, |ctx, mem| fd_pread(ctx, mem, a, b, c, d, e)) })?;
-    linker.func_wrap(MODULE, "fd_pwrite", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u64, e: u32| { call(&mut caller, get, |ctx, mem| fd_pwrite(ctx, mem, a, b, c, d, e)) })?;
-    linker.func_wrap(MODULE, "fd_read", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| { call(&mut caller, get, |ctx, mem| fd_read(ctx, mem, a, b, c, d)) })?;
-    linker.func_wrap(MODULE, "fd_readdir", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u64, e: u32| { call(&mut caller, get, |ctx, mem| fd_readdir(ctx, mem, a, b, c, d, e)) })?;
-    linker.func_wrap(MODULE, "fd_seek", move |mut caller: Caller<'_, T>, a: u32, b: i64, c: u32, d: u32| { call(&mut caller, get, |ctx, mem| fd_seek(ctx, mem, a, b, c, d)) })?;
-    linker.func_wrap(MODULE, "fd_tell", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call(&mut caller, get, |ctx, mem| fd_tell(ctx, mem, a, b)) })?;
-    linker.func_wrap(MODULE, "fd_write", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| { call(&mut caller, get, |ctx, mem| fd_write(ctx, mem, a, b, c, d)) })?;
-    linker.func_wrap(MODULE, "poll_oneoff", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| { call(&mut caller, get, |ctx, mem| poll_oneoff(ctx, mem, a, b, c, d)) })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_pread",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u64, e: u32| {
+            call(&mut caller, get, |ctx, mem| fd_pread(ctx, mem, a, b, c, d, e))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_pwrite",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u64, e: u32| {
+            call(&mut caller, get, |ctx, mem| fd_pwrite(ctx, mem, a, b, c, d, e))
+        },
+    )?;
+    linker.func_wrap(MODULE, "fd_read", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| {
+        call(&mut caller, get, |ctx, mem| fd_read(ctx, mem, a, b, c, d))
+    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_readdir",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u64, e: u32| {
+            call(&mut caller, get, |ctx, mem| fd_readdir(ctx, mem, a, b, c, d, e))
+        },
+    )?;
+    linker.func_wrap(MODULE, "fd_seek", move |mut caller: Caller<'_, T>, a: u32, b: i64, c: u32, d: u32| {
+        call(&mut caller, get, |ctx, mem| fd_seek(ctx, mem, a, b, c, d))
+    })?;
+    linker.func_wrap(MODULE, "fd_tell", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| fd_tell(ctx, mem, a, b))
+    })?;
+    linker.func_wrap(MODULE, "fd_write", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| {
+        call(&mut caller, get, |ctx, mem| fd_write(ctx, mem, a, b, c, d))
+    })?;
+    linker.func_wrap(MODULE, "poll_oneoff", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| {
+        call(&mut caller, get, |ctx, mem| poll_oneoff(ctx, mem, a, b, c, d))
+    })?;
     Ok(())
 }
 
@@ -115,10 +189,30 @@ fn paths<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "path_create_directory", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| { call(&mut caller, get, |ctx, mem| path_create_directory(ctx, mem, a, b, c)) })?;
-    linker.func_wrap(MODULE, "path_filestat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32| { call(&mut caller, get, |ctx, mem| path_filestat_get(ctx, mem, a, b, c, d, e)) })?;
-    linker.func_wrap(MODULE, "path_filestat_set_times", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u64, f: u64, g: u32| { call(&mut caller, get, |ctx, mem| path_filestat_set_times(ctx, mem, a, b, c, d, e, f, g)) })?;
-    linker.func_wrap(MODULE, "path_link", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32| { call(&mut caller, get, |ctx, mem| path_link(ctx, mem, a, b, c, d, e, f, g)) })?;
+    linker.func_wrap(MODULE, "path_create_directory", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
+        call(&mut caller, get, |ctx, mem| path_create_directory(ctx, mem, a, b, c))
+    })?;
+    linker.func_wrap(
+        MODULE,
+        "path_filestat_get",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32| {
+            call(&mut caller, get, |ctx, mem| path_filestat_get(ctx, mem, a, b, c, d, e))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "path_filestat_set_times",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u64, f: u64, g: u32| {
+            call(&mut caller, get, |ctx, mem| path_filestat_set_times(ctx, mem, a, b, c, d, e, f, g))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "path_link",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32| {
+            call(&mut caller, get, |ctx, mem| path_link(ctx, mem, a, b, c, d, e, f, g))
+        },
+    )?;
     linker.func_wrap(
         MODULE,
         "path_open",
@@ -132,25 +226,38 @@ fn paths<T: 'static>(
               rights_inheriting: u64,
               fdflags: u32,
               opened_fd: u32| {
-            let args = PathOpen {
-                fd,
-                dirflags,
-                path,
-                path_len,
-                oflags,
-                rights_base,
-                rights_inheriting,
-                fdflags,
-                opened_fd,
-            };
+            let args =
+                PathOpen { fd, dirflags, path, path_len, oflags, rights_base, rights_inheriting, fdflags, opened_fd };
             call(&mut caller, get, |ctx, mem| path_open(ctx, mem, args))
         },
     )?;
-    linker.func_wrap(MODULE, "path_readlink", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32| { call(&mut caller, get, |ctx, mem| path_readlink(ctx, mem, a, b, c, d, e, f)) })?;
-    linker.func_wrap(MODULE, "path_remove_directory", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| { call(&mut caller, get, |ctx, mem| path_remove_directory(ctx, mem, a, b, c)) })?;
-    linker.func_wrap(MODULE, "path_rename", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32| { call(&mut caller, get, |ctx, mem| path_rename(ctx, mem, a, b, c, d, e, f)) })?;
-    linker.func_wrap(MODULE, "path_symlink", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32| { call(&mut caller, get, |ctx, mem| path_symlink(ctx, mem, a, b, c, d, e)) })?;
-    linker.func_wrap(MODULE, "path_unlink_file", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| { call(&mut caller, get, |ctx, mem| path_unlink_file(ctx, mem, a, b, c)) })?;
+    linker.func_wrap(
+        MODULE,
+        "path_readlink",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32| {
+            call(&mut caller, get, |ctx, mem| path_readlink(ctx, mem, a, b, c, d, e, f))
+        },
+    )?;
+    linker.func_wrap(MODULE, "path_remove_directory", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
+        call(&mut caller, get, |ctx, mem| path_remove_directory(ctx, mem, a, b, c))
+    })?;
+    linker.func_wrap(
+        MODULE,
+        "path_rename",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32| {
+            call(&mut caller, get, |ctx, mem| path_rename(ctx, mem, a, b, c, d, e, f))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "path_symlink",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32| {
+            call(&mut caller, get, |ctx, mem| path_symlink(ctx, mem, a, b, c, d, e))
+        },
+    )?;
+    linker.func_wrap(MODULE, "path_unlink_file", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
+        call(&mut caller, get, |ctx, mem| path_unlink_file(ctx, mem, a, b, c))
+    })?;
     Ok(())
 }
 
@@ -159,10 +266,26 @@ fn sockets<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "sock_accept", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| { call(&mut caller, get, |ctx, mem| sock_accept(ctx, mem, a, b, c)) })?;
-    linker.func_wrap(MODULE, "sock_recv", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32| { call(&mut caller, get, |ctx, mem| sock_recv(ctx, mem, a, b, c, d, e, f)) })?;
-    linker.func_wrap(MODULE, "sock_send", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32| { call(&mut caller, get, |ctx, mem| sock_send(ctx, mem, a, b, c, d, e)) })?;
-    linker.func_wrap(MODULE, "sock_shutdown", move |mut caller: Caller<'_, T>, a: u32, b: u32| { call_without_memory(&mut caller, get, |ctx| sock_shutdown(ctx, a, b)) })?;
+    linker.func_wrap(MODULE, "sock_accept", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
+        call(&mut caller, get, |ctx, mem| sock_accept(ctx, mem, a, b, c))
+    })?;
+    linker.func_wrap(
+        MODULE,
+        "sock_recv",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32| {
+            call(&mut caller, get, |ctx, mem| sock_recv(ctx, mem, a, b, c, d, e, f))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "sock_send",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32| {
+            call(&mut caller, get, |ctx, mem| sock_send(ctx, mem, a, b, c, d, e))
+        },
+    )?;
+    linker.func_wrap(MODULE, "sock_shutdown", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call_without_memory(&mut caller, get, |ctx| sock_shutdown(ctx, a, b))
+    })?;
     Ok(())
 }
 
@@ -171,7 +294,9 @@ fn process<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "proc_exit", move |_: Caller<'_, T>, code: u32| -> Result<()> { Err(proc_exit(code).into()) })?;
+    linker.func_wrap(MODULE, "proc_exit", move |_: Caller<'_, T>, code: u32| -> Result<()> {
+        Err(proc_exit(code).into())
+    })?;
     linker.func_wrap(MODULE, "proc_raise", move |_: Caller<'_, T>, signal: u32| -> Result<u32> {
         match proc_raise(signal) {
             Ok(Ok(())) => Ok(0),
@@ -179,6 +304,8 @@ fn process<T: 'static>(
             Err(error) => Ok(error as u32),
         }
     })?;
-    linker.func_wrap(MODULE, "sched_yield", move |mut caller: Caller<'_, T>| call_without_memory(&mut caller, get, sched_yield))?;
+    linker.func_wrap(MODULE, "sched_yield", move |mut caller: Caller<'_, T>| {
+        call_without_memory(&mut caller, get, sched_yield)
+    })?;
     Ok(())
 }

@@ -179,7 +179,8 @@ mod tests {
         with_iovs(&mut bytes, &[(40, 2), (0, 0), (32, 3)]);
         bytes[32..42].copy_from_slice(b"0123456789");
         let mut memory = GuestMemory::new(&mut bytes);
-        let written = memory.drain_buffers(0, 3, |parts| Ok(parts.iter().map(|part| part.to_vec()).collect::<Vec<_>>()));
+        let written =
+            memory.drain_buffers(0, 3, |parts| Ok(parts.iter().map(|part| part.to_vec()).collect::<Vec<_>>()));
         assert_eq!(written, Ok(vec![b"89".to_vec(), b"012".to_vec()]));
         let filled = memory.fill_buffers(0, 3, |parts| {
             parts[0].copy_from_slice(b"ab");

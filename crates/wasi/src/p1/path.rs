@@ -35,7 +35,13 @@ fn follow(lookupflags: u32) -> Result<bool, Errno> {
 }
 
 /// Makes a directory.
-pub fn path_create_directory(ctx: &mut WasiCtx, mem: &mut GuestMemory<'_>, fd: u32, path: u32, len: u32) -> Result<(), Errno> {
+pub fn path_create_directory(
+    ctx: &mut WasiCtx,
+    mem: &mut GuestMemory<'_>,
+    fd: u32,
+    path: u32,
+    len: u32,
+) -> Result<(), Errno> {
     Ok(ctx.dir(fd, rights::PATH_CREATE_DIRECTORY)?.create_directory(mem.path(path, len)?)?)
 }
 
@@ -160,7 +166,13 @@ pub fn path_readlink(
 }
 
 /// Removes an empty directory.
-pub fn path_remove_directory(ctx: &mut WasiCtx, mem: &mut GuestMemory<'_>, fd: u32, path: u32, len: u32) -> Result<(), Errno> {
+pub fn path_remove_directory(
+    ctx: &mut WasiCtx,
+    mem: &mut GuestMemory<'_>,
+    fd: u32,
+    path: u32,
+    len: u32,
+) -> Result<(), Errno> {
     Ok(ctx.dir(fd, rights::PATH_REMOVE_DIRECTORY)?.remove_directory(mem.path(path, len)?)?)
 }
 
@@ -196,6 +208,12 @@ pub fn path_symlink(
 }
 
 /// Removes a file's name.
-pub fn path_unlink_file(ctx: &mut WasiCtx, mem: &mut GuestMemory<'_>, fd: u32, path: u32, len: u32) -> Result<(), Errno> {
+pub fn path_unlink_file(
+    ctx: &mut WasiCtx,
+    mem: &mut GuestMemory<'_>,
+    fd: u32,
+    path: u32,
+    len: u32,
+) -> Result<(), Errno> {
     Ok(ctx.dir(fd, rights::PATH_UNLINK_FILE)?.unlink_file(mem.path(path, len)?)?)
 }

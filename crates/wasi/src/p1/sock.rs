@@ -20,7 +20,13 @@ fn socket(ctx: &WasiCtx, fd: u32, right: u64) -> Result<&Socket, Errno> {
 }
 
 /// Waits for a connection and writes its descriptor's number.
-pub fn sock_accept(ctx: &mut WasiCtx, mem: &mut GuestMemory<'_>, fd: u32, flags: u32, accepted: u32) -> Result<(), Errno> {
+pub fn sock_accept(
+    ctx: &mut WasiCtx,
+    mem: &mut GuestMemory<'_>,
+    fd: u32,
+    flags: u32,
+    accepted: u32,
+) -> Result<(), Errno> {
     let nonblock = known(flags, u32::from(FDFLAGS_NONBLOCK))? != 0;
     mem.check(accepted, 4)?;
     let connection = socket(ctx, fd, rights::SOCK_ACCEPT)?.accept(nonblock)?;

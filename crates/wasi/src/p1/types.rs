@@ -277,13 +277,8 @@ pub mod rights {
         | FD_FILESTAT_GET
         | POLL_FD_READWRITE;
     /// What a socket can have.
-    pub const SOCKET: u64 = FD_READ
-        | FD_WRITE
-        | FD_FDSTAT_SET_FLAGS
-        | FD_FILESTAT_GET
-        | POLL_FD_READWRITE
-        | SOCK_SHUTDOWN
-        | SOCK_ACCEPT;
+    pub const SOCKET: u64 =
+        FD_READ | FD_WRITE | FD_FDSTAT_SET_FLAGS | FD_FILESTAT_GET | POLL_FD_READWRITE | SOCK_SHUTDOWN | SOCK_ACCEPT;
 }
 
 /// Kinds of files, `filetype` in the specification. Pipes have none of their own.

@@ -4,7 +4,7 @@
 //! make one `*at` call that does not follow the last component. What is opened inherits permissions and walk.
 
 use super::entries::Entries;
-use super::file::File;
+use super::file::{DSYNC, File};
 use super::metadata::{Metadata, Times};
 use super::perms::{Intent, Perms};
 use super::resolve::{self, Place, Walk};
@@ -72,8 +72,8 @@ impl OpenOptions {
         flags.set(OFlags::NOFOLLOW, !self.follow);
         flags.set(OFlags::APPEND, self.append);
         flags.set(OFlags::NONBLOCK, self.nonblock);
-        // O_SYNC has the bits of O_DSYNC: set it last, and never clear it after.
-        flags.set(OFlags::DSYNC, self.dsync);
+        // O_SYNC has the bit of O_DSYNC: set it last, and never clear it after.
+        flags.set(DSYNC, self.dsync);
         if self.sync {
             flags |= OFlags::SYNC;
         }

@@ -14,6 +14,22 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub use rustix::fs::Advice;
 
+/// `O_DSYNC` on every architecture of this crate. The constant of rustix has all bits of `O_SYNC`, so cannot tell them apart.
+pub(super) const DSYNC: OFlags = OFlags::from_bits_retain(0o10000);
+
+/// The status flags of an open file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatusFlags {
+    /// Writes go to the end.
+    pub append: bool,
+    /// Operations do not wait.
+    pub nonblock: bool,
+    /// Each write reaches the device with the metadata needed to read it.
+    pub dsync: bool,
+    /// Each write reaches the device with all metadata.
+    pub sync: bool,
+}
+
 /// An open file that is not a directory.
 #[derive(Debug)]
 pub struct File {
@@ -102,14 +118,20 @@ impl File {
         Ok(rustix::fs::fstat(&self.fd)?.into())
     }
 
-    /// The status flags: append, non-blocking, synchronous.
-    pub fn flags(&self) -> Result<OFlags> {
-        rustix::fs::fcntl_getfl(&self.fd)
+    /// The status flags.
+    pub fn flags(&self) -> Result<StatusFlags> {
+        let flags = rustix::fs::fcntl_getfl(&self.fd)?;
+        Ok(StatusFlags {
+            append: flags.contains(OFlags::APPEND),
+            nonblock: flags.contains(OFlags::NONBLOCK),
+            dsync: flags.contains(DSYNC),
+            sync: flags.contains(OFlags::SYNC),
+        })
     }
 
     /// Changes the status flags that can change after opening (append and non-blocking).
     pub fn set_flags(&self, append: bool, nonblock: bool) -> Result<()> {
-        let mut flags = self.flags()?;
+        let mut flags = rustix::fs::fcntl_getfl(&self.fd)?;
         flags.set(OFlags::APPEND, append);
         flags.set(OFlags::NONBLOCK, nonblock);
         rustix::fs::fcntl_setfl(&self.fd, flags)

@@ -18,7 +18,7 @@ mod resolve;
 
 pub use dir::{Dir, Node, OpenOptions};
 pub use entries::{DirEntry, Entries};
-pub use file::{Advice, File};
+pub use file::{Advice, File, StatusFlags};
 pub use metadata::{FileKind, Metadata, SetTime, Times};
 pub use perms::{Intent, Perms};
 pub use resolve::Walk;

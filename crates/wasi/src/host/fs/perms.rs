@@ -73,8 +73,15 @@ mod tests {
     #[test]
     fn read_only_allows_nothing_but_reading() {
         assert!(Perms::READ_ONLY.require(Intent::Read).is_ok());
-        let others =
-            [Intent::Write, Intent::Create, Intent::Truncate, Intent::Link, Intent::Rename, Intent::SetTimes, Intent::Remove];
+        let others = [
+            Intent::Write,
+            Intent::Create,
+            Intent::Truncate,
+            Intent::Link,
+            Intent::Rename,
+            Intent::SetTimes,
+            Intent::Remove,
+        ];
         for intent in others {
             assert_eq!(Perms::READ_ONLY.require(intent), Err(Errno::ROFS), "{intent:?}");
             assert!(Perms::READ_WRITE.require(intent).is_ok(), "{intent:?}");
