@@ -1,1 +1,128 @@
-//! hotfoot-compile
+//! WebAssembly to an artifact: decoding, validation, translation, code generation and linking.
+//!
+//! ```text
+//!  wasm ──decode──▶ Module + bodies ──translate──▶ CLIF ──Cranelift──▶ code ──link──▶ artifact
+//! ```
+//!
+//! [`Compiler::compile`] is the whole path. It never runs WebAssembly and knows nothing of the runtime but what
+//! [`hotfoot_abi`] and [`hotfoot_artifact`] say.
+//!
+//! Invariant: the same module and the same options give the same bytes, for any number of threads.
+#![forbid(unsafe_code)]
+
+mod decode;
+mod driver;
+mod error;
+mod init;
+mod link;
+mod metadata;
+mod target;
+mod trampoline;
+mod translate;
+
+use cranelift_codegen::isa::OwnedTargetIsa;
+use hotfoot_abi::tunables::Tunables;
+use hotfoot_artifact::Header;
+pub use wasmparser::WasmFeatures;
+
+pub use error::Error;
+pub use target::Target;
+
+/// How hard to work on the code.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OptLevel {
+    /// Compile as fast as the compiler can.
+    None,
+    /// Make the code fast.
+    #[default]
+    Speed,
+    /// Make the code fast, and small where that costs no speed.
+    SpeedAndSize,
+}
+
+/// What to accept and how to compile it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which features a module may use.
+    pub features: WasmFeatures,
+    /// What the runtime promises about memories.
+    pub tunables: Tunables,
+    /// How hard to work on the code.
+    pub opt_level: OptLevel,
+    /// Give every NaN that arithmetic makes the same bits.
+    pub nan_canonicalization: bool,
+    /// Give relaxed SIMD instructions the same results on every host.
+    pub relaxed_simd_deterministic: bool,
+    /// Compile functions on all cores. The artifact is the same either way.
+    pub parallel: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            features: WasmFeatures::default(),
+            tunables: Tunables::default(),
+            opt_level: OptLevel::default(),
+            nan_canonicalization: false,
+            relaxed_simd_deterministic: false,
+            parallel: true,
+        }
+    }
+}
+
+/// Compiles modules for one target with one set of options.
+pub struct Compiler {
+    isa: OwnedTargetIsa,
+    options: Options,
+    header: Header,
+}
+
+impl std::fmt::Debug for Compiler {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Compiler").field("header", &self.header).finish_non_exhaustive()
+    }
+}
+
+impl Compiler {
+    /// Sets up code generation.
+    ///
+    /// # Errors
+    /// When the target's settings contradict each other or what compiled code must have.
+    pub fn new(target: Target, options: Options) -> Result<Compiler, Error> {
+        let isa = target.build(&options)?;
+        let (settings, isa_flags) = target::recorded(&*isa, &options);
+        let header = Header { target: isa.triple().to_string(), settings, isa_flags, tunables: options.tunables };
+        Ok(Compiler { isa, options, header })
+    }
+
+    /// What artifacts of this compiler say about the code in them.
+    pub fn header(&self) -> Header {
+        self.header.clone()
+    }
+
+    /// Validates and compiles a module; the result is an artifact's bytes.
+    ///
+    /// # Errors
+    /// When the bytes are no module, an invalid one, or one that uses what is not supported.
+    pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, Error> {
+        let (module, bodies) = decode::decode(wasm, self.options.features)?;
+        let compiled = driver::compile(&*self.isa, &self.options, &module, bodies)?;
+        let parts = link::link(&*self.isa, self.header(), module, compiled)?;
+        Ok(parts.write())
+    }
+}
+
+/// Validates a module without compiling it.
+///
+/// # Errors
+/// When the bytes are no module, an invalid one, or one that uses what is not supported.
+pub fn validate(wasm: &[u8], features: WasmFeatures) -> Result<(), Error> {
+    let (_, bodies) = decode::decode(wasm, features)?;
+    let mut allocations = Default::default();
+    for (function, body) in bodies {
+        let mut validator = function.into_validator(allocations);
+        validator.validate(&body)?;
+        allocations = validator.into_allocations();
+    }
+    Ok(())
+}

@@ -1,0 +1,371 @@
+//! Bytes to a module: its interface, and the bodies of its functions.
+//!
+//! Everything but the bodies is validated here; a body is validated by the thread that translates it. What the
+//! validator accepts and hotfoot does not implement is refused by name.
+//!
+//! Invariant: a decoded [`Module`] fits the artifact: its VM context is smaller than 2 GiB and offsets fit 32 bits.
+
+use hotfoot_abi::vmctx::{Counts, VmLayout};
+use hotfoot_artifact::{
+    ConstExpr, ConstOp, EntityIndex, EntityType, Export, FuncType, FunctionName, GlobalType, HeapType, Import,
+    MemoryType, ModuleInfo, RefType, TableType, ValType,
+};
+use wasmparser::{
+    AbstractHeapType, CompositeInnerType, ExternalKind, FuncToValidate, FunctionBody, KnownCustom, Parser, Payload,
+    SubType, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+};
+
+use crate::{Error, init, metadata};
+
+/// Largest VM context in bytes: offsets in it are 31-bit immediates.
+const CONTEXT_SIZE_LIMIT: u64 = i32::MAX as u64;
+/// Largest module in bytes: offsets in it are stored in 32 bits.
+const MODULE_SIZE_LIMIT: u64 = u32::MAX as u64 - 1;
+
+/// A module without its functions' bodies.
+pub(crate) struct Module {
+    pub(crate) info: ModuleInfo,
+    pub(crate) counts: Counts,
+    pub(crate) layout: VmLayout,
+    /// Type index of each function, imports first.
+    pub(crate) function_types: Vec<u32>,
+    /// For each type, the first one with the same parameters and results.
+    pub(crate) canonical_types: Vec<u32>,
+    /// Defined functions that a reference can name, ascending.
+    pub(crate) escaping: Vec<u32>,
+    /// Items of element segments that hold functions.
+    pub(crate) elements: Vec<u32>,
+    /// Bytes of all data segments.
+    pub(crate) data: Vec<u8>,
+    /// Ascending by function.
+    pub(crate) names: Vec<FunctionName>,
+}
+
+/// A function's body and what it is validated against.
+pub(crate) type Body<'a> = (FuncToValidate<ValidatorResources>, FunctionBody<'a>);
+
+/// Decodes a module and validates all but its functions' bodies.
+pub(crate) fn decode(wasm: &[u8], features: WasmFeatures) -> Result<(Module, Vec<Body<'_>>), Error> {
+    recognise(wasm)?;
+    let mut validator = Validator::new_with_features(features);
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    let mut module = Module::new();
+    let mut bodies = Vec::new();
+    for payload in parser.parse_all(wasm) {
+        let payload = payload?;
+        if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
+            bodies.push((function, body));
+        }
+        module.section(payload)?;
+    }
+    module.complete()?;
+    Ok((module, bodies))
+}
+
+/// Tells what else the bytes may be when they are not a module.
+fn recognise(wasm: &[u8]) -> Result<(), Error> {
+    let not_wasm = |what: &str| Err(Error::NotWasm { what: what.to_owned() });
+    if wasm.len() as u64 > MODULE_SIZE_LIMIT {
+        let value = wasm.len() as u64;
+        return Err(Error::Limit { what: "its size in bytes", value, limit: MODULE_SIZE_LIMIT });
+    }
+    if wasm.starts_with(b"\0asm") {
+        let is_component = wasm.get(6..8).is_some_and(|layer| layer == [1, 0]);
+        return if is_component { Err(Error::Component) } else { Ok(()) };
+    }
+    let text = wasm.trim_ascii_start();
+    match wasm {
+        [] => not_wasm("it is empty"),
+        _ if wasm.starts_with(b"\x7fELF") => not_wasm("it is an ELF file"),
+        _ if wasm.starts_with(b"MZ") => not_wasm("it is a Windows executable"),
+        _ if wasm.starts_with(b"\x1f\x8b") => not_wasm("it is compressed with gzip"),
+        _ if wasm.starts_with(b"PK\x03\x04") => not_wasm("it is a zip archive"),
+        _ if wasm.starts_with(b"!<arch>") => not_wasm("it is an archive of object files"),
+        _ if wasm.starts_with(b"#!") => not_wasm("it is a script"),
+        _ if text.starts_with(b"(") || text.starts_with(b";;") => not_wasm("it is WebAssembly in the text format"),
+        _ if b"\0asm".starts_with(wasm) => not_wasm("it ends before the header does"),
+        _ if std::str::from_utf8(wasm).is_ok() => not_wasm("it is a text file"),
+        _ => not_wasm(&format!("it begins with the bytes {:02x?}", &wasm[..wasm.len().min(4)])),
+    }
+}
+
+impl Module {
+    fn new() -> Module {
+        let counts = Counts::default();
+        Module {
+            info: ModuleInfo::default(),
+            counts,
+            layout: VmLayout::new(counts),
+            function_types: Vec::new(),
+            canonical_types: Vec::new(),
+            escaping: Vec::new(),
+            elements: Vec::new(),
+            data: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
+    /// The name of a function, imports counted first.
+    pub(crate) fn name_of(&self, function: u32) -> Option<&str> {
+        let index = self.names.binary_search_by_key(&function, |name| name.function).ok()?;
+        Some(&self.names[index].name)
+    }
+
+    fn section(&mut self, payload: Payload<'_>) -> Result<(), Error> {
+        let info = &mut self.info;
+        match payload {
+            Payload::TypeSection(section) => {
+                for group in section {
+                    self.types(group?)?;
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports_with_offsets() {
+                    let (offset, import) = import?;
+                    self.import(import, offset)?;
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    self.function_types.push(ty?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section.into_iter_with_offsets() {
+                    let (offset, table) = table?;
+                    self.table(table, offset)?;
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section.into_iter_with_offsets() {
+                    let (offset, ty) = memory?;
+                    info.memories.push(memory_type(ty, offset)?);
+                }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section.into_iter_with_offsets() {
+                    let (offset, global) = global?;
+                    let init = init::const_expr(&global.init_expr)?;
+                    self.escape(&init);
+                    self.info.globals.push(global_type(global.ty, offset)?);
+                    self.info.global_inits.push(init);
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section.into_iter_with_offsets() {
+                    let (offset, export) = export?;
+                    self.export(export, offset)?;
+                }
+            }
+            Payload::StartSection { func, .. } => {
+                info.start = Some(func);
+                self.escaping.push(func);
+            }
+            Payload::ElementSection(section) => {
+                for segment in section {
+                    let segment = init::element(self, segment?)?;
+                    self.info.elements.push(segment);
+                }
+            }
+            Payload::DataSection(section) => {
+                for segment in section {
+                    let segment = init::data(self, segment?)?;
+                    self.info.data.push(segment);
+                }
+            }
+            Payload::TagSection(section) => {
+                return Err(Error::unsupported("exceptions (a tag section)", section.range().start));
+            }
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(names) = section.as_known() {
+                    metadata::names(self, names);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn types(&mut self, group: wasmparser::RecGroup) -> Result<(), Error> {
+        let several = group.types().len() != 1;
+        for (offset, ty) in group.into_types_and_offsets() {
+            if several {
+                return Err(Error::unsupported("garbage-collected types (a group of recursive types)", offset));
+            }
+            self.info.types.push(func_type(ty, offset)?);
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, import: wasmparser::Import<'_>, offset: u64) -> Result<(), Error> {
+        let info = &mut self.info;
+        let ty = match import.ty {
+            TypeRef::Func(ty) => {
+                self.function_types.push(ty);
+                EntityType::Func(ty)
+            }
+            TypeRef::Table(ty) => {
+                info.tables.push(table_type(ty, offset)?);
+                EntityType::Table(info.tables[info.tables.len() - 1])
+            }
+            TypeRef::Memory(ty) => {
+                info.memories.push(memory_type(ty, offset)?);
+                EntityType::Memory(info.memories[info.memories.len() - 1])
+            }
+            TypeRef::Global(ty) => {
+                info.globals.push(global_type(ty, offset)?);
+                EntityType::Global(info.globals[info.globals.len() - 1])
+            }
+            TypeRef::Tag(_) => return Err(Error::unsupported("exceptions (an imported tag)", offset)),
+            TypeRef::FuncExact(_) => return Err(Error::unsupported("exact function imports", offset)),
+        };
+        info.imports.push(Import { module: import.module.to_owned(), name: import.name.to_owned(), ty });
+        Ok(())
+    }
+
+    fn table(&mut self, table: wasmparser::Table<'_>, offset: u64) -> Result<(), Error> {
+        self.info.tables.push(table_type(table.ty, offset)?);
+        let init = match table.init {
+            TableInit::RefNull => None,
+            TableInit::Expr(expr) => Some(init::const_expr(&expr)?),
+        };
+        if let Some(init) = &init {
+            self.escape(init);
+        }
+        self.info.table_inits.push(init);
+        Ok(())
+    }
+
+    fn export(&mut self, export: wasmparser::Export<'_>, offset: u64) -> Result<(), Error> {
+        let entity = match export.kind {
+            ExternalKind::Func | ExternalKind::FuncExact => {
+                self.escaping.push(export.index);
+                EntityIndex::Func(export.index)
+            }
+            ExternalKind::Table => EntityIndex::Table(export.index),
+            ExternalKind::Memory => EntityIndex::Memory(export.index),
+            ExternalKind::Global => EntityIndex::Global(export.index),
+            ExternalKind::Tag => return Err(Error::unsupported("exceptions (an exported tag)", offset)),
+        };
+        self.info.exports.push(Export { name: export.name.to_owned(), entity });
+        Ok(())
+    }
+
+    /// Notes the functions that an expression makes references to.
+    pub(crate) fn escape(&mut self, expr: &ConstExpr) {
+        for op in &expr.ops {
+            if let ConstOp::RefFunc(function) = op {
+                self.escaping.push(*function);
+            }
+        }
+    }
+
+    /// Computes what depends on the whole module.
+    fn complete(&mut self) -> Result<(), Error> {
+        self.info.num_funcs = self.function_types.len() as u32;
+        let imported = self.info.counts().imported_funcs;
+        self.escaping.retain(|function| *function >= imported);
+        self.escaping.sort_unstable();
+        self.escaping.dedup();
+        self.info.escaping_funcs = self.escaping.len() as u32;
+        self.counts = self.info.counts();
+        let size = context_size(&self.counts);
+        if size > CONTEXT_SIZE_LIMIT {
+            let what = "the size of its instances' context in bytes";
+            return Err(Error::Limit { what, value: size, limit: CONTEXT_SIZE_LIMIT });
+        }
+        self.layout = VmLayout::new(self.counts);
+        let mut first = std::collections::HashMap::new();
+        let types = self.info.types.iter().enumerate();
+        self.canonical_types = types.map(|(index, ty)| *first.entry(ty).or_insert(index as u32)).collect();
+        metadata::complete(self);
+        Ok(())
+    }
+}
+
+/// An upper bound of the VM context's size: no part is larger than 32 bytes an item, plus header and alignment.
+fn context_size(counts: &Counts) -> u64 {
+    let items = [
+        counts.imported_funcs,
+        counts.imported_tables,
+        counts.imported_memories,
+        counts.imported_globals,
+        counts.defined_tables,
+        counts.defined_memories,
+        counts.defined_globals,
+        counts.escaping_funcs,
+    ];
+    256 + items.into_iter().map(|count| u64::from(count) * 32).sum::<u64>()
+}
+
+fn func_type(ty: SubType, offset: u64) -> Result<FuncType, Error> {
+    if !ty.is_final || !ty.supertype_idxs.is_empty() {
+        return Err(Error::unsupported("garbage-collected types (subtyping)", offset));
+    }
+    if ty.composite_type.shared {
+        return Err(Error::unsupported("shared types", offset));
+    }
+    let CompositeInnerType::Func(ty) = ty.composite_type.inner else {
+        return Err(Error::unsupported("garbage-collected types (a struct, array or continuation)", offset));
+    };
+    let convert =
+        |types: &[wasmparser::ValType]| types.iter().map(|ty| val_type(*ty, offset)).collect::<Result<Vec<_>, _>>();
+    Ok(FuncType { params: convert(ty.params())?, results: convert(ty.results())? })
+}
+
+/// Converts a value type; `offset` is where to say that an unsupported one is.
+pub(crate) fn val_type(ty: wasmparser::ValType, offset: u64) -> Result<ValType, Error> {
+    Ok(match ty {
+        wasmparser::ValType::I32 => ValType::I32,
+        wasmparser::ValType::I64 => ValType::I64,
+        wasmparser::ValType::F32 => ValType::F32,
+        wasmparser::ValType::F64 => ValType::F64,
+        wasmparser::ValType::V128 => ValType::V128,
+        wasmparser::ValType::Ref(ty) => ValType::Ref(ref_type(ty, offset)?),
+    })
+}
+
+/// Converts a reference type.
+pub(crate) fn ref_type(ty: wasmparser::RefType, offset: u64) -> Result<RefType, Error> {
+    Ok(RefType { nullable: ty.is_nullable(), heap: heap_type(ty.heap_type(), offset)? })
+}
+
+/// Converts a heap type.
+pub(crate) fn heap_type(ty: wasmparser::HeapType, offset: u64) -> Result<HeapType, Error> {
+    use wasmparser::HeapType as H;
+    match ty {
+        H::Abstract { shared: false, ty: AbstractHeapType::Func } => Ok(HeapType::Func),
+        H::Abstract { shared: false, ty: AbstractHeapType::Extern } => Ok(HeapType::Extern),
+        H::Abstract { shared: false, ty: AbstractHeapType::Exn | AbstractHeapType::NoExn } => {
+            Err(Error::unsupported("exceptions (the type exnref)", offset))
+        }
+        H::Abstract { .. } => Err(Error::unsupported(format!("garbage collection (the type {ty:?})"), offset)),
+        _ => Err(Error::unsupported("typed function references", offset)),
+    }
+}
+
+fn table_type(ty: wasmparser::TableType, offset: u64) -> Result<TableType, Error> {
+    if ty.shared {
+        return Err(Error::unsupported("shared tables", offset));
+    }
+    let element = ref_type(ty.element_type, offset)?;
+    Ok(TableType { element, index64: ty.table64, minimum: ty.initial, maximum: ty.maximum })
+}
+
+fn memory_type(ty: wasmparser::MemoryType, offset: u64) -> Result<MemoryType, Error> {
+    if ty.shared {
+        return Err(Error::unsupported("threads (a shared memory)", offset));
+    }
+    if ty.page_size_log2.is_some_and(|log2| log2 != 16) {
+        return Err(Error::unsupported("custom page sizes", offset));
+    }
+    Ok(MemoryType { index64: ty.memory64, shared: false, minimum: ty.initial, maximum: ty.maximum })
+}
+
+fn global_type(ty: wasmparser::GlobalType, offset: u64) -> Result<GlobalType, Error> {
+    if ty.shared {
+        return Err(Error::unsupported("shared globals", offset));
+    }
+    Ok(GlobalType { content: val_type(ty.content_type, offset)?, mutable: ty.mutable })
+}

@@ -1,0 +1,253 @@
+//! Compiling the functions of a module, on all cores.
+//!
+//! Threads take functions from one list, the largest bodies first so that none is left to run alone at the end; each
+//! keeps its buffers from function to function. Results are put in order of function index afterwards, so neither
+//! the number of threads nor their luck shows in the artifact. When several functions are invalid, the first one in
+//! the module is reported.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{ExternalName, Function};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::{Context, FinalizedRelocTarget};
+use cranelift_frontend::FunctionBuilderContext;
+use hotfoot_abi::builtin::Builtin;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::decode::{Body, Module};
+use crate::translate::env::{Env, NAMESPACE_BUILTIN};
+use crate::translate::{Scratch, translate};
+use crate::{Error, Options, trampoline};
+
+/// Stack of a compiling thread: parts of the code generator recurse over what they compile.
+const STACK_SIZE: usize = 16 << 20;
+/// Modules with less code than this, in bytes, are compiled by the calling thread: waking others costs more.
+const SMALL_MODULE: u64 = 4 << 10;
+
+/// What a relocation refers to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Symbol {
+    /// A defined function; counts defined functions only.
+    Function(u32),
+    /// A builtin's trampoline.
+    Builtin(Builtin),
+}
+
+/// A place in code that holds the distance to another function.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Relocation {
+    pub(crate) offset: u32,
+    pub(crate) kind: Reloc,
+    pub(crate) addend: i64,
+    pub(crate) symbol: Symbol,
+}
+
+/// A compiled function. Offsets count from its first byte.
+#[derive(Debug, Default)]
+pub(crate) struct Code {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) alignment: u32,
+    pub(crate) relocations: Vec<Relocation>,
+    /// Instructions that may trap, with Cranelift's code.
+    pub(crate) traps: Vec<(u32, u8)>,
+    /// Code offset to module offset.
+    pub(crate) addresses: Vec<(u32, u32)>,
+}
+
+/// All code of a module.
+#[derive(Debug, Default)]
+pub(crate) struct Compiled {
+    pub(crate) functions: Vec<Code>,
+    /// Those that the functions use.
+    pub(crate) builtins: Vec<(Builtin, Code)>,
+    /// Entry and host trampoline of each type that is its own canonical type.
+    pub(crate) trampolines: Vec<(u32, Code, Code)>,
+}
+
+/// A thread's buffers.
+struct Worker {
+    context: Context,
+    scratch: Scratch,
+    builder: FunctionBuilderContext,
+}
+
+/// Compiles all functions and trampolines of a module.
+pub(crate) fn compile(
+    isa: &dyn TargetIsa,
+    options: &Options,
+    module: &Module,
+    bodies: Vec<Body<'_>>,
+) -> Result<Compiled, Error> {
+    let env = Env {
+        isa,
+        module,
+        tunables: options.tunables,
+        relaxed_simd_deterministic: options.relaxed_simd_deterministic,
+        memory_spectre: isa.flags().enable_heap_access_spectre_mitigation(),
+        table_spectre: isa.flags().enable_table_access_spectre_mitigation(),
+    };
+    let size: u64 = bodies.iter().map(|(_, body)| body.as_bytes().len() as u64).sum();
+    let queue = Queue::new(bodies);
+    let finished = if size <= SMALL_MODULE {
+        vec![queue.work(&env)]
+    } else if options.parallel {
+        pool()?.broadcast(|_| queue.work(&env))
+    } else {
+        pool()?.install(|| vec![queue.work(&env)])
+    };
+    let functions = queue.collect(finished)?;
+    let mut worker = Worker::new();
+    let builtins = worker.builtins(isa, &functions)?;
+    let trampolines = worker.trampolines(isa, module)?;
+    Ok(Compiled { functions, builtins, trampolines })
+}
+
+/// The threads that compile, made once for the process.
+fn pool() -> Result<&'static ThreadPool, Error> {
+    static POOL: OnceLock<Result<ThreadPool, String>> = OnceLock::new();
+    let built = POOL.get_or_init(|| {
+        let builder = ThreadPoolBuilder::new().stack_size(STACK_SIZE).thread_name(|index| format!("compile-{index}"));
+        builder.build().map_err(|error| error.to_string())
+    });
+    built.as_ref().map_err(|message| Error::Threads(message.clone()))
+}
+
+/// The functions still to compile.
+struct Queue<'a> {
+    bodies: Vec<Mutex<Option<Body<'a>>>>,
+    /// Places in `bodies`, those of the largest first.
+    order: Vec<u32>,
+    next: AtomicUsize,
+    /// The first function that is known to be invalid, or the number of functions.
+    first_failure: AtomicUsize,
+}
+
+type Finished = Vec<(usize, Result<Code, Error>)>;
+
+impl<'a> Queue<'a> {
+    fn new(bodies: Vec<Body<'a>>) -> Queue<'a> {
+        let mut order: Vec<u32> = (0..bodies.len() as u32).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(bodies[*index as usize].1.as_bytes().len()));
+        Queue {
+            first_failure: AtomicUsize::new(bodies.len()),
+            bodies: bodies.into_iter().map(|body| Mutex::new(Some(body))).collect(),
+            order,
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    /// Compiles functions until none is left. A function that comes after an invalid one need not be looked at.
+    fn work(&self, env: &Env<'_>) -> Finished {
+        let mut worker = Worker::new();
+        let mut finished = Finished::new();
+        while let Some(index) = self.order.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let index = *index as usize;
+            if index > self.first_failure.load(Ordering::Relaxed) {
+                continue;
+            }
+            let body = self.bodies[index].lock().ok().and_then(|mut body| body.take());
+            let Some(body) = body else { continue };
+            let result = worker.function(env, body);
+            if result.is_err() {
+                self.first_failure.fetch_min(index, Ordering::Relaxed);
+            }
+            finished.push((index, result));
+        }
+        finished
+    }
+
+    /// Puts the results in order.
+    fn collect(&self, finished: Vec<Finished>) -> Result<Vec<Code>, Error> {
+        let mut all: Finished = finished.into_iter().flatten().collect();
+        all.sort_by_key(|(index, _)| *index);
+        all.into_iter().map(|(_, result)| result).collect()
+    }
+}
+
+impl Worker {
+    fn new() -> Worker {
+        Worker { context: Context::new(), scratch: Scratch::default(), builder: FunctionBuilderContext::new() }
+    }
+
+    fn function(&mut self, env: &Env<'_>, (function, body): Body<'_>) -> Result<Code, Error> {
+        let index = function.index;
+        translate(&mut self.scratch, &mut self.context, env, function, &body)?;
+        let mut code = self.generate(env.isa, || match env.module.name_of(index) {
+            Some(name) => format!("function {index} ({name})"),
+            None => format!("function {index}"),
+        })?;
+        // The prologue belongs to the function as a whole: a stack overflow is found there.
+        if code.addresses.first().is_none_or(|(offset, _)| *offset != 0) {
+            code.addresses.insert(0, (0, body.range().start as u32));
+        }
+        Ok(code)
+    }
+
+    fn generate(&mut self, isa: &dyn TargetIsa, name: impl Fn() -> String) -> Result<Code, Error> {
+        let failed = |message: String| Error::Codegen { function: name(), message };
+        if let Err(error) = self.context.compile(isa, &mut ControlPlane::default()) {
+            return Err(failed(cranelift_codegen::print_errors::pretty_error(error.func, error.inner)));
+        }
+        let compiled = self.context.compiled_code().expect("compilation succeeded");
+        let buffer = &compiled.buffer;
+        let mut relocations = Vec::with_capacity(buffer.relocs().len());
+        for reloc in buffer.relocs() {
+            let symbol = symbol(&self.context.func, &reloc.target).map_err(failed)?;
+            relocations.push(Relocation { offset: reloc.offset, kind: reloc.kind, addend: reloc.addend, symbol });
+        }
+        let located = buffer.get_srclocs_sorted().iter().filter(|location| !location.loc.is_default());
+        Ok(Code {
+            bytes: buffer.data().to_vec(),
+            alignment: buffer.alignment,
+            relocations,
+            traps: buffer.traps().iter().map(|trap| (trap.offset, trap.code.as_raw().get())).collect(),
+            addresses: located.map(|location| (location.start, location.loc.bits())).collect(),
+        })
+    }
+
+    /// Compiles the trampolines of the builtins that these functions call.
+    fn builtins(&mut self, isa: &dyn TargetIsa, functions: &[Code]) -> Result<Vec<(Builtin, Code)>, Error> {
+        let mut used = [false; Builtin::COUNT];
+        for relocation in functions.iter().flat_map(|code| &code.relocations) {
+            if let Symbol::Builtin(builtin) = relocation.symbol {
+                used[builtin as usize] = true;
+            }
+        }
+        let used = Builtin::ALL.into_iter().filter(|builtin| used[*builtin as usize]);
+        used.map(|builtin| {
+            trampoline::builtin(&mut self.context, &mut self.builder, isa, builtin);
+            let code = self.generate(isa, || format!("the trampoline of {builtin:?}"))?;
+            Ok((builtin, code))
+        })
+        .collect()
+    }
+
+    /// Compiles the trampolines of the module's types.
+    fn trampolines(&mut self, isa: &dyn TargetIsa, module: &Module) -> Result<Vec<(u32, Code, Code)>, Error> {
+        let own = module.canonical_types.iter().zip(0..).filter(|(canonical, index)| *canonical == index);
+        own.map(|(_, index)| {
+            let ty = &module.info.types[index as usize];
+            trampoline::entry(&mut self.context, &mut self.builder, isa, ty);
+            let entry = self.generate(isa, || format!("the entry trampoline of type {index}"))?;
+            trampoline::host(&mut self.context, &mut self.builder, isa, ty);
+            let host = self.generate(isa, || format!("the host trampoline of type {index}"))?;
+            Ok((index, entry, host))
+        })
+        .collect()
+    }
+}
+
+/// What a relocation names. Nothing but our own functions can be linked.
+fn symbol(function: &Function, target: &FinalizedRelocTarget) -> Result<Symbol, String> {
+    let FinalizedRelocTarget::ExternalName(ExternalName::User(name)) = target else {
+        return Err(format!("its code refers to {target:?}, which does not exist in an artifact"));
+    };
+    let name = &function.params.user_named_funcs()[*name];
+    if name.namespace == NAMESPACE_BUILTIN {
+        return Ok(Symbol::Builtin(Builtin::ALL[name.index as usize]));
+    }
+    Ok(Symbol::Function(name.index))
+}

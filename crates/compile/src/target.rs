@@ -1,0 +1,153 @@
+//! Which machine to compile for, and how code generation is set up for it.
+
+use cranelift_codegen::isa::{self, OwnedTargetIsa};
+use cranelift_codegen::settings::{self, Configurable, Flags, SetError};
+use target_lexicon::{Architecture, Triple};
+
+use crate::{Error, OptLevel, Options};
+
+/// What every x86-64 host must have: without these, some instructions would need functions that do not exist.
+const X86_64_REQUIRED: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
+/// Settings that do not change the code.
+const NOT_RECORDED: [&str; 4] =
+    ["enable_verifier", "regalloc_checker", "regalloc_verbose_logs", "machine_code_cfg_info"];
+
+/// A machine to compile for.
+#[derive(Clone, Debug)]
+pub struct Target {
+    triple: Triple,
+    /// Whether to use the instruction-set extensions of the machine that this runs on.
+    native: bool,
+    /// Settings of the instruction set, and of code generation, in the order in which they were made.
+    isa_flags: Vec<(String, String)>,
+    flags: Vec<(String, String)>,
+}
+
+impl Target {
+    /// The machine that this runs on, with all instruction-set extensions that it has.
+    ///
+    /// # Errors
+    /// When the machine is not one that code can be generated for.
+    pub fn host() -> Result<Target, Error> {
+        Target::checked(Triple::host(), true)
+    }
+
+    /// A machine by its triple, such as `aarch64-unknown-linux-gnu`, without optional instruction-set extensions.
+    ///
+    /// # Errors
+    /// When the triple is malformed or names a machine that code cannot be generated for.
+    pub fn new(triple: &str) -> Result<Target, Error> {
+        let parsed = triple.parse().map_err(|error| Error::Target(format!("`{triple}`: {error}")))?;
+        Target::checked(parsed, false)
+    }
+
+    fn checked(triple: Triple, native: bool) -> Result<Target, Error> {
+        let target = Target { triple, native, isa_flags: Vec::new(), flags: Vec::new() };
+        target.isa()?;
+        Ok(target)
+    }
+
+    /// The instruction set with the settings made so far.
+    fn isa(&self) -> Result<isa::Builder, Error> {
+        let refused = |message: String| Error::Target(format!("`{}`: {message}", self.triple));
+        let mut builder = isa::lookup(self.triple.clone())
+            .map_err(|error| refused(format!("{error}; x86_64 and aarch64 are supported")))?;
+        if self.native {
+            cranelift_native::infer_native_flags(&mut builder).map_err(|message| refused(message.to_owned()))?;
+        }
+        let required = match self.triple.architecture {
+            Architecture::X86_64 => X86_64_REQUIRED.as_slice(),
+            Architecture::Aarch64(_) => &[],
+            _ => return Err(refused("x86_64 and aarch64 are supported".to_owned())),
+        };
+        let required = required.iter().map(|name| (*name, "true"));
+        let chosen = self.isa_flags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in required.chain(chosen) {
+            apply(&mut builder, name, value).map_err(|error| refused(format!("`{name}={value}`: {error}")))?;
+        }
+        Ok(builder)
+    }
+
+    /// Sets a Cranelift setting, of the instruction set or of code generation.
+    ///
+    /// # Errors
+    /// When there is no such setting, or it does not take the value.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let entry = (name.to_owned(), value.to_owned());
+        let known = match apply(&mut self.isa()?, name, value) {
+            Err(SetError::BadName(_)) => {
+                self.flags.push(entry);
+                apply(&mut settings::builder(), name, value)
+            }
+            known => {
+                self.isa_flags.push(entry);
+                known
+            }
+        };
+        known.map_err(|error| Error::Target(format!("setting `{name}` to `{value}`: {error}")))
+    }
+
+    /// Enables a Cranelift setting or preset.
+    ///
+    /// # Errors
+    /// When there is no such setting, or it is not one that can be enabled.
+    pub fn enable(&mut self, flag: &str) -> Result<(), Error> {
+        self.set(flag, "true")
+    }
+
+    /// The target's triple.
+    pub fn triple(&self) -> String {
+        self.triple.to_string()
+    }
+
+    /// Builds the code generator.
+    pub(crate) fn build(&self, options: &Options) -> Result<OwnedTargetIsa, Error> {
+        let mut flags = settings::builder();
+        let opt_level = match options.opt_level {
+            OptLevel::None => "none",
+            OptLevel::Speed => "speed",
+            OptLevel::SpeedAndSize => "speed_and_size",
+        };
+        let verify = if cfg!(debug_assertions) { "true" } else { "false" };
+        let nan = if options.nan_canonicalization { "true" } else { "false" };
+        let ours = [
+            ("opt_level", opt_level),
+            ("enable_verifier", verify),
+            ("enable_nan_canonicalization", nan),
+            ("preserve_frame_pointers", "true"),
+            ("unwind_info", "false"),
+            ("is_pic", "true"),
+            ("enable_probestack", "true"),
+            ("probestack_strategy", "inline"),
+            ("enable_heap_access_spectre_mitigation", "true"),
+            ("enable_table_access_spectre_mitigation", "true"),
+        ];
+        let theirs = self.flags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in ours.into_iter().chain(theirs) {
+            apply(&mut flags, name, value).map_err(|error| Error::Target(format!("setting `{name}`: {error}")))?;
+        }
+        let flags = Flags::new(flags);
+        if !flags.preserve_frame_pointers() {
+            return Err(Error::Target("`preserve_frame_pointers` must stay on: backtraces follow them".into()));
+        }
+        self.isa()?.finish(flags).map_err(|error| Error::Target(error.to_string()))
+    }
+}
+
+/// Sets a setting; a preset has no value and is enabled by `true`.
+fn apply(builder: &mut impl Configurable, name: &str, value: &str) -> Result<(), SetError> {
+    if value == "true" { builder.enable(name) } else { builder.set(name, value) }
+}
+
+/// The settings that an artifact records: those that the code depends on, and the instruction-set extensions it needs.
+pub(crate) fn recorded(isa: &dyn isa::TargetIsa, options: &Options) -> (Vec<String>, Vec<String>) {
+    let shared = isa.flags().iter().filter(|setting| !NOT_RECORDED.contains(&setting.name));
+    let mut settings: Vec<String> =
+        shared.map(|setting| format!("{}={}", setting.name, setting.value_string())).collect();
+    settings.push(format!("relaxed_simd_deterministic={}", options.relaxed_simd_deterministic));
+    settings.sort();
+    let extensions = isa.isa_flags().into_iter().filter(|setting| setting.as_bool() == Some(true));
+    let mut extensions: Vec<String> = extensions.map(|setting| setting.name.to_owned()).collect();
+    extensions.sort();
+    (settings, extensions)
+}

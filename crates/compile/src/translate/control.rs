@@ -1,0 +1,284 @@
+//! Structured control: blocks, branches, and code that cannot be reached.
+//!
+//! A label is a CLIF block whose parameters are the values that a branch to it carries. A loop's label is its head;
+//! the end of a loop needs no block, because only falling through leads there. The function itself is the outermost
+//! label, and returning is a branch to it, so each function has one epilogue.
+
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Type, Value};
+use hotfoot_abi::call::SLOT_SIZE;
+use hotfoot_abi::trap::TrapCode;
+use hotfoot_artifact::{FuncType, ValType};
+use smallvec::SmallVec;
+use wasmparser::{BlockType, BrTable, Operator};
+
+use super::Translator;
+use super::env::clif_type;
+use crate::Error;
+use crate::decode::val_type;
+
+/// A control structure that has not ended yet.
+pub(super) struct Frame {
+    /// Where a branch to the structure goes.
+    label: Block,
+    /// How many values such a branch carries.
+    arity: usize,
+    /// Height of the operand stack below the structure's parameters.
+    height: usize,
+    /// Whether anything jumps to the label.
+    branched: bool,
+    kind: Kind,
+}
+
+enum Kind {
+    /// The label is at the end.
+    Block,
+    /// The label is at the start.
+    Loop,
+    /// As a block, with an arm still to come that starts from these operands.
+    If { otherwise: Block, params: Box<[Value]> },
+    /// The body of the function; the label returns.
+    Function,
+}
+
+type Types = SmallVec<[Type; 4]>;
+type Arguments = SmallVec<[BlockArg; 4]>;
+
+impl Translator<'_, '_> {
+    /// Opens the outermost label.
+    pub(super) fn open_function(&mut self, ty: &FuncType) {
+        let results: Types = ty.results.iter().map(|ty| clif_type(*ty)).collect();
+        self.open(&results, 0, Kind::Function);
+    }
+
+    fn block_types(&self, ty: BlockType) -> Result<(Types, Types), Error> {
+        let convert = |types: &[ValType]| types.iter().map(|ty| clif_type(*ty)).collect();
+        Ok(match ty {
+            BlockType::Empty => Default::default(),
+            BlockType::Type(ty) => (Types::new(), Types::from_slice(&[clif_type(val_type(ty, self.offset)?)])),
+            BlockType::FuncType(index) => {
+                let ty = self.env.func_type(index);
+                (convert(&ty.params), convert(&ty.results))
+            }
+        })
+    }
+
+    /// Opens a structure whose label takes values of these types.
+    fn open(&mut self, label_types: &[Type], params: usize, kind: Kind) -> Block {
+        let label = self.builder.create_block();
+        for ty in label_types {
+            self.builder.append_block_param(label, *ty);
+        }
+        let height = self.stack.len() - params;
+        self.control.push(Frame { label, arity: label_types.len(), height, branched: false, kind });
+        label
+    }
+
+    pub(super) fn block(&mut self, ty: BlockType) -> Result<(), Error> {
+        let (params, results) = self.block_types(ty)?;
+        self.open(&results, params.len(), Kind::Block);
+        Ok(())
+    }
+
+    pub(super) fn loop_(&mut self, ty: BlockType) -> Result<(), Error> {
+        let (params, _) = self.block_types(ty)?;
+        let arguments = self.arguments(params.len());
+        let head = self.open(&params, params.len(), Kind::Loop);
+        self.builder.ins().jump(head, &arguments);
+        self.builder.switch_to_block(head);
+        self.stack.truncate(self.stack.len() - params.len());
+        self.stack.extend_from_slice(self.builder.block_params(head));
+        Ok(())
+    }
+
+    pub(super) fn if_(&mut self, ty: BlockType) -> Result<(), Error> {
+        let condition = self.pop();
+        let (params, results) = self.block_types(ty)?;
+        let then = self.builder.create_block();
+        let otherwise = self.builder.create_block();
+        self.builder.ins().brif(condition, then, &[], otherwise, &[]);
+        self.builder.seal_block(then);
+        self.builder.seal_block(otherwise);
+        let operands = self.stack[self.stack.len() - params.len()..].into();
+        self.open(&results, params.len(), Kind::If { otherwise, params: operands });
+        self.builder.switch_to_block(then);
+        Ok(())
+    }
+
+    pub(super) fn else_(&mut self) {
+        let reachable = self.reachable;
+        if reachable {
+            self.jump(0);
+        }
+        let frame = self.control.last_mut().expect("`else` follows `if`");
+        let Kind::If { otherwise, params } = std::mem::replace(&mut frame.kind, Kind::Block) else {
+            unreachable!("validation pairs `else` with `if`");
+        };
+        self.stack.truncate(frame.height);
+        self.stack.extend_from_slice(&params);
+        self.builder.switch_to_block(otherwise);
+        self.reachable = true;
+    }
+
+    pub(super) fn end(&mut self) {
+        if let Some(Frame { kind: Kind::Loop, .. }) = self.control.last() {
+            let frame = self.control.pop().expect("the last frame was just seen");
+            self.builder.seal_block(frame.label);
+            if !self.reachable {
+                self.stack.truncate(frame.height);
+            }
+            return;
+        }
+        if self.reachable {
+            self.jump(0);
+        }
+        let frame = self.control.last_mut().expect("`end` closes a structure");
+        if matches!(frame.kind, Kind::If { .. }) {
+            self.else_();
+            self.jump(0);
+        }
+        let frame = self.control.pop().expect("the last frame was just seen");
+        self.stack.truncate(frame.height);
+        self.builder.seal_block(frame.label);
+        self.reachable = frame.branched;
+        if self.reachable {
+            self.builder.switch_to_block(frame.label);
+            self.stack.extend_from_slice(self.builder.block_params(frame.label));
+            if matches!(frame.kind, Kind::Function) {
+                self.leave();
+            }
+        }
+    }
+
+    /// Returns the values on the stack.
+    fn leave(&mut self) {
+        let results = std::mem::take(&mut self.stack);
+        if let Some(area) = self.area {
+            for (slot, result) in results.iter().enumerate() {
+                let offset = slot as i32 * SLOT_SIZE as i32;
+                self.builder.ins().store(self.access.context, *result, area, offset);
+            }
+            self.builder.ins().return_(&[]);
+        } else {
+            self.builder.ins().return_(&results);
+        }
+        self.stack = results;
+        self.reachable = false;
+    }
+
+    /// The topmost operands, as a branch carries them.
+    fn arguments(&mut self, count: usize) -> Arguments {
+        let first = self.stack.len() - count;
+        (first..self.stack.len())
+            .map(|at| {
+                let value = self.stack[at];
+                BlockArg::Value(self.canonical(value))
+            })
+            .collect()
+    }
+
+    /// The label `depth` structures out, and what a branch to it carries now.
+    fn target(&mut self, depth: u32) -> (Block, Arguments) {
+        let at = self.control.len() - 1 - depth as usize;
+        let frame = &mut self.control[at];
+        frame.branched = true;
+        let (label, arity) = (frame.label, frame.arity);
+        (label, self.arguments(arity))
+    }
+
+    fn jump(&mut self, depth: u32) {
+        let (label, arguments) = self.target(depth);
+        self.builder.ins().jump(label, &arguments);
+        self.reachable = false;
+    }
+
+    pub(super) fn br(&mut self, depth: u32) {
+        self.jump(depth);
+    }
+
+    pub(super) fn return_(&mut self) {
+        self.jump(self.control.len() as u32 - 1);
+    }
+
+    pub(super) fn br_if(&mut self, depth: u32) {
+        let condition = self.pop();
+        let (label, arguments) = self.target(depth);
+        let next = self.builder.create_block();
+        self.builder.ins().brif(condition, label, &arguments, next, &[]);
+        self.builder.seal_block(next);
+        self.builder.switch_to_block(next);
+    }
+
+    pub(super) fn br_table(&mut self, targets: &BrTable<'_>) -> Result<(), Error> {
+        let index = self.pop();
+        let depths = targets.targets().collect::<Result<Vec<u32>, _>>()?;
+        let (label, arguments) = self.target(targets.default());
+        // One block per distinct label carries the values, however many entries of the table lead there.
+        let mut carriers: Vec<(u32, Block)> = Vec::new();
+        if arguments.is_empty() {
+            let table = depths.iter().map(|depth| self.target(*depth).0).collect::<Vec<_>>();
+            self.emit_br_table(index, label, &table);
+        } else {
+            let mut carrier = |this: &mut Self, depth: u32| {
+                if let Some((_, block)) = carriers.iter().find(|(known, _)| *known == depth) {
+                    return *block;
+                }
+                let block = this.builder.create_block();
+                carriers.push((depth, block));
+                block
+            };
+            let default = carrier(self, targets.default());
+            let table = depths.iter().map(|depth| carrier(self, *depth)).collect::<Vec<_>>();
+            self.emit_br_table(index, default, &table);
+        }
+        for (depth, block) in carriers {
+            let at = self.control.len() - 1 - depth as usize;
+            self.control[at].branched = true;
+            let label = self.control[at].label;
+            self.builder.switch_to_block(block);
+            self.builder.seal_block(block);
+            self.builder.ins().jump(label, &arguments);
+        }
+        self.reachable = false;
+        Ok(())
+    }
+
+    fn emit_br_table(&mut self, index: Value, default: Block, table: &[Block]) {
+        let dfg = &mut self.builder.func.dfg;
+        let default = dfg.block_call(default, &[]);
+        let table: Vec<_> = table.iter().map(|block| dfg.block_call(*block, &[])).collect();
+        let table = self.builder.create_jump_table(JumpTableData::new(default, &table));
+        self.builder.ins().br_table(index, table);
+    }
+
+    pub(super) fn unreachable(&mut self) {
+        self.trap(TrapCode::UnreachableCodeReached);
+        self.reachable = false;
+    }
+
+    /// Nothing more runs until the current structure ends.
+    pub(super) fn diverge(&mut self) {
+        self.reachable = false;
+    }
+
+    pub(super) fn select(&mut self) {
+        let (first, second, condition) = self.pop3();
+        let (first, second) = (self.canonical(first), self.canonical(second));
+        let value = self.builder.ins().select(condition, first, second);
+        self.push(value);
+    }
+
+    /// Follows the nesting of code that cannot be reached.
+    pub(super) fn skip(&mut self, op: &Operator<'_>) {
+        match op {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::Try { .. }
+            | Operator::TryTable { .. } => self.skipped_blocks += 1,
+            Operator::End if self.skipped_blocks > 0 => self.skipped_blocks -= 1,
+            Operator::End => self.end(),
+            Operator::Else if self.skipped_blocks == 0 => self.else_(),
+            _ => {}
+        }
+    }
+}

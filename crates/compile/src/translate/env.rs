@@ -1,0 +1,91 @@
+//! What every function of a module is translated against, and the shapes of the calls between them.
+
+use cranelift_codegen::ir::{AbiParam, ArgumentPurpose, Signature, Type, types};
+use cranelift_codegen::isa::{CallConv, TargetIsa};
+use hotfoot_abi::builtin::{Builtin, Ty};
+use hotfoot_abi::tunables::Tunables;
+use hotfoot_artifact::{FuncType, HeapType, ValType};
+
+use crate::decode::Module;
+
+/// Namespace of the names of defined functions in relocations; the index counts defined functions.
+pub(crate) const NAMESPACE_FUNCTION: u32 = 0;
+/// Namespace of the names of builtin trampolines in relocations; the index is the builtin's number.
+pub(crate) const NAMESPACE_BUILTIN: u32 = 1;
+
+/// What every function of a module is translated against. Shared by all threads.
+pub(crate) struct Env<'a> {
+    pub(crate) isa: &'a dyn TargetIsa,
+    pub(crate) module: &'a Module,
+    pub(crate) tunables: Tunables,
+    /// Relaxed SIMD instructions do the same on every host.
+    pub(crate) relaxed_simd_deterministic: bool,
+    /// Bounds checks of memories also hold under speculation.
+    pub(crate) memory_spectre: bool,
+    /// Bounds checks of tables also hold under speculation.
+    pub(crate) table_spectre: bool,
+}
+
+impl Env<'_> {
+    /// The type of a function, imports counted first.
+    pub(crate) fn function_type(&self, function: u32) -> &FuncType {
+        let ty = self.module.function_types[function as usize];
+        &self.module.info.types[ty as usize]
+    }
+
+    pub(crate) fn func_type(&self, ty: u32) -> &FuncType {
+        &self.module.info.types[ty as usize]
+    }
+}
+
+/// The type that holds a value in code. Vectors cross locals, blocks and calls as sixteen bytes.
+pub(crate) fn clif_type(ty: ValType) -> Type {
+    match ty {
+        ValType::I32 => types::I32,
+        ValType::I64 => types::I64,
+        ValType::F32 => types::F32,
+        ValType::F64 => types::F64,
+        ValType::V128 => types::I8X16,
+        ValType::Ref(reference) => heap_type(reference.heap),
+    }
+}
+
+/// The type that holds a reference in code.
+pub(crate) fn heap_type(heap: HeapType) -> Type {
+    match heap {
+        HeapType::Func => types::I64,
+        HeapType::Extern => types::I32,
+    }
+}
+
+/// How compiled functions of a type are called, see [`hotfoot_abi::call`].
+pub(crate) fn wasm_signature(ty: &FuncType) -> Signature {
+    let mut signature = Signature::new(CallConv::Tail);
+    signature.params.push(AbiParam::special(types::I64, ArgumentPurpose::VMContext));
+    signature.params.push(AbiParam::new(types::I64));
+    let area = ty.results_use_area();
+    if area {
+        signature.params.push(AbiParam::new(types::I64));
+    }
+    signature.params.extend(ty.params.iter().map(|ty| AbiParam::new(clif_type(*ty))));
+    if !area {
+        signature.returns.extend(ty.results.iter().map(|ty| AbiParam::new(clif_type(*ty))));
+    }
+    signature
+}
+
+/// How a builtin is called: in `Tail` its trampoline, in `SystemV` the runtime's function.
+pub(crate) fn builtin_signature(builtin: Builtin, convention: CallConv) -> Signature {
+    let clif = |ty: &Ty| match ty {
+        Ty::I32 => AbiParam::new(types::I32),
+        Ty::I64 => AbiParam::new(types::I64),
+    };
+    let shape = builtin.signature();
+    let mut signature = Signature::new(convention);
+    signature.params.push(AbiParam::special(types::I64, ArgumentPurpose::VMContext));
+    signature.params.extend(shape.params.iter().map(clif));
+    if convention != CallConv::Tail || shape.returns_value {
+        signature.returns.extend(shape.result.iter().map(clif));
+    }
+    signature
+}

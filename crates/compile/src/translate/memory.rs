@@ -1,0 +1,226 @@
+//! Linear memory: addresses, bounds checks, loads and stores.
+//!
+//! Which check an access needs follows from the tunables (see [`hotfoot_abi::tunables`]); from cheapest to dearest:
+//!
+//! ```text
+//!  none                                    32-bit index, reservation and guard cover every address it can form
+//!  index >= byte_len                       the guard covers offset + size
+//!  index > byte_len - (offset + size)      offset + size fit the memory's smallest size
+//!  index + (offset + size) > byte_len      otherwise; for 64-bit indices a carry also fails
+//! ```
+//!
+//! Where the Spectre mitigation is on, a failed check turns the address into null instead of branching: with signals
+//! the access itself then traps, without them a branch comes first.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
+use hotfoot_abi::trap::TrapCode;
+use hotfoot_abi::tunables::{MemoryShape, WASM_PAGE_SIZE};
+use hotfoot_abi::vmctx::offsets;
+use hotfoot_artifact::MemoryType;
+use wasmparser::{MemArg, MemArgTarget, Operator};
+
+use super::{Translator, trap_code};
+
+/// Sign or zero extension of a narrow load.
+#[derive(Copy, Clone)]
+enum Widen {
+    Signed,
+    Unsigned,
+}
+
+/// Size of the memory in bytes, if it is the same for ever.
+fn fixed_byte_len(memory: &MemoryType) -> Option<u64> {
+    let fixed = memory.maximum == Some(memory.minimum);
+    fixed.then(|| memory.minimum.checked_mul(WASM_PAGE_SIZE)).flatten()
+}
+
+impl Translator<'_, '_> {
+    fn memory_type(&self, memory: u32) -> MemoryType {
+        self.env.module.info.memories[memory as usize]
+    }
+
+    /// Address of a memory's `VmMemory`, as a base and an offset from it.
+    fn memory_place(&mut self, memory: u32) -> (Value, i32) {
+        let module = self.env.module;
+        match memory.checked_sub(module.counts.imported_memories) {
+            Some(defined) => (self.vmctx, module.layout.defined_memory(defined) as i32),
+            None => {
+                let offset = module.layout.imported_memory(memory) as i32;
+                (self.builder.ins().load(types::I64, self.access.constant, self.vmctx, offset), 0)
+            }
+        }
+    }
+
+    fn memory_base(&mut self, memory: u32) -> Value {
+        let ty = self.memory_type(memory);
+        let shape = MemoryShape { index64: ty.index64, maximum_pages: ty.maximum };
+        let moves = self.env.tunables.base_may_move(shape);
+        let flags = if moves { self.access.context } else { self.access.constant };
+        let (place, offset) = self.memory_place(memory);
+        self.builder.ins().load(types::I64, flags, place, offset + offsets::MEMORY_BASE as i32)
+    }
+
+    fn memory_byte_len(&mut self, memory: u32) -> Value {
+        if let Some(len) = fixed_byte_len(&self.memory_type(memory)) {
+            return self.iconst(types::I64, len as i64);
+        }
+        let (place, offset) = self.memory_place(memory);
+        self.builder.ins().load(types::I64, self.access.context, place, offset + offsets::MEMORY_BYTE_LEN as i32)
+    }
+
+    pub(super) fn memory_size(&mut self, memory: u32) {
+        let bytes = self.memory_byte_len(memory);
+        let shift = self.iconst(types::I32, i64::from(WASM_PAGE_SIZE.trailing_zeros()));
+        let pages = self.builder.ins().ushr(bytes, shift);
+        self.push_index(pages, self.memory_type(memory).index64);
+    }
+
+    /// Pushes a 64-bit size as the index type of its memory or table.
+    pub(super) fn push_index(&mut self, size: Value, index64: bool) {
+        let size = if index64 { size } else { self.builder.ins().ireduce(types::I32, size) };
+        self.push(size);
+    }
+
+    /// Checks an access of `size` bytes and returns how to make it: an address, an offset to add to it in the
+    /// instruction itself, and flags that say that it is little endian and how it traps.
+    pub(super) fn address(&mut self, arg: &MemArg, index: Value, size: u32) -> (Value, i32, MemFlagsData) {
+        self.mark();
+        let MemArgTarget::Memory(memory) = arg.target else {
+            unreachable!("instructions on arrays are refused before they are translated");
+        };
+        let ty = self.memory_type(memory);
+        let tunables = self.env.tunables;
+        let size = u64::from(size);
+        let trapping = self.access.memory.with_trap_code(Some(trap_code(TrapCode::MemoryOutOfBounds)));
+        let flags = if tunables.signals_based_traps { trapping } else { self.access.memory };
+        let index = self.extend_index(index);
+        let base = self.memory_base(memory);
+        let address = self.builder.ins().iadd(base, index);
+        if !ty.index64 && tunables.access32_needs_no_check(arg.offset, size) {
+            let (address, offset) = self.split_offset(address, arg.offset);
+            return (address, offset, flags);
+        }
+        let failed = self.out_of_bounds(memory, index, arg.offset, size);
+        if self.env.memory_spectre {
+            if !tunables.signals_based_traps {
+                self.trap_if(failed, TrapCode::MemoryOutOfBounds);
+            }
+            let offset = self.iconst(types::I64, arg.offset as i64);
+            let address = self.builder.ins().iadd(address, offset);
+            let null = self.iconst(types::I64, 0);
+            let address = self.builder.ins().select_spectre_guard(failed, null, address);
+            return (address, 0, flags);
+        }
+        self.trap_if(failed, TrapCode::MemoryOutOfBounds);
+        let (address, offset) = self.split_offset(address, arg.offset);
+        (address, offset, flags)
+    }
+
+    /// Leaves as much of the offset to the instruction as it can hold.
+    fn split_offset(&mut self, address: Value, offset: u64) -> (Value, i32) {
+        match i32::try_from(offset) {
+            Ok(offset) => (address, offset),
+            Err(_) => {
+                let offset = self.iconst(types::I64, offset as i64);
+                (self.builder.ins().iadd(address, offset), 0)
+            }
+        }
+    }
+
+    /// Whether an access at `index + offset` leaves the memory, as a condition.
+    fn out_of_bounds(&mut self, memory: u32, index: Value, offset: u64, size: u64) -> Value {
+        let ty = self.memory_type(memory);
+        if self.env.tunables.guard_covers(offset, size) {
+            let len = self.memory_byte_len(memory);
+            return self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
+        }
+        let Some(reach) = offset.checked_add(size) else {
+            return self.iconst(types::I8, 1);
+        };
+        let len = self.memory_byte_len(memory);
+        let constant = self.iconst(types::I64, reach as i64);
+        if reach <= ty.minimum.saturating_mul(WASM_PAGE_SIZE) {
+            let last = self.builder.ins().isub(len, constant);
+            return self.builder.ins().icmp(IntCC::UnsignedGreaterThan, index, last);
+        }
+        if !ty.index64 {
+            let end = self.builder.ins().iadd(index, constant);
+            return self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, len);
+        }
+        let (end, carry) = self.builder.ins().uadd_overflow(index, constant);
+        let beyond = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, len);
+        self.builder.ins().bor(carry, beyond)
+    }
+
+    fn load(&mut self, arg: &MemArg, ty: Type) {
+        let index = self.pop();
+        let (address, offset, flags) = self.address(arg, index, ty.bytes());
+        let value = self.builder.ins().load(ty, flags, address, offset);
+        self.push(value);
+    }
+
+    fn load_narrow(&mut self, arg: &MemArg, ty: Type, bytes: u32, extend: Widen) {
+        let index = self.pop();
+        let (address, offset, flags) = self.address(arg, index, bytes);
+        let ins = self.builder.ins();
+        let value = match (bytes, extend) {
+            (1, Widen::Signed) => ins.sload8(ty, flags, address, offset),
+            (1, Widen::Unsigned) => ins.uload8(ty, flags, address, offset),
+            (2, Widen::Signed) => ins.sload16(ty, flags, address, offset),
+            (2, Widen::Unsigned) => ins.uload16(ty, flags, address, offset),
+            (_, Widen::Signed) => ins.sload32(flags, address, offset),
+            (_, Widen::Unsigned) => ins.uload32(flags, address, offset),
+        };
+        self.push(value);
+    }
+
+    fn store(&mut self, arg: &MemArg) {
+        let (index, value) = self.pop2();
+        let bytes = self.value_type(value).bytes();
+        let (address, offset, flags) = self.address(arg, index, bytes);
+        self.builder.ins().store(flags, value, address, offset);
+    }
+
+    fn store_narrow(&mut self, arg: &MemArg, bytes: u32) {
+        let (index, value) = self.pop2();
+        let (address, offset, flags) = self.address(arg, index, bytes);
+        let ins = self.builder.ins();
+        match bytes {
+            1 => ins.istore8(flags, value, address, offset),
+            2 => ins.istore16(flags, value, address, offset),
+            _ => ins.istore32(flags, value, address, offset),
+        };
+    }
+
+    /// Translates a scalar load or store; false if the operator is something else.
+    pub(super) fn load_or_store(&mut self, op: &Operator<'_>) -> bool {
+        use Operator as O;
+        use Widen::{Signed, Unsigned};
+        use types::{F32, F64, I32, I64};
+        match op {
+            O::I32Load { memarg } => self.load(memarg, I32),
+            O::I64Load { memarg } => self.load(memarg, I64),
+            O::F32Load { memarg } => self.load(memarg, F32),
+            O::F64Load { memarg } => self.load(memarg, F64),
+            O::I32Load8S { memarg } => self.load_narrow(memarg, I32, 1, Signed),
+            O::I32Load8U { memarg } => self.load_narrow(memarg, I32, 1, Unsigned),
+            O::I32Load16S { memarg } => self.load_narrow(memarg, I32, 2, Signed),
+            O::I32Load16U { memarg } => self.load_narrow(memarg, I32, 2, Unsigned),
+            O::I64Load8S { memarg } => self.load_narrow(memarg, I64, 1, Signed),
+            O::I64Load8U { memarg } => self.load_narrow(memarg, I64, 1, Unsigned),
+            O::I64Load16S { memarg } => self.load_narrow(memarg, I64, 2, Signed),
+            O::I64Load16U { memarg } => self.load_narrow(memarg, I64, 2, Unsigned),
+            O::I64Load32S { memarg } => self.load_narrow(memarg, I64, 4, Signed),
+            O::I64Load32U { memarg } => self.load_narrow(memarg, I64, 4, Unsigned),
+            O::I32Store { memarg } | O::I64Store { memarg } | O::F32Store { memarg } | O::F64Store { memarg } => {
+                self.store(memarg)
+            }
+            O::I32Store8 { memarg } | O::I64Store8 { memarg } => self.store_narrow(memarg, 1),
+            O::I32Store16 { memarg } | O::I64Store16 { memarg } => self.store_narrow(memarg, 2),
+            O::I64Store32 { memarg } => self.store_narrow(memarg, 4),
+            _ => return false,
+        }
+        true
+    }
+}

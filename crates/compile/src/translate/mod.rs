@@ -1,0 +1,380 @@
+//! WebAssembly to CLIF, one function at a time.
+//!
+//! [`Translator`] walks a body once, validating each operator just before it is translated, and keeps the operand
+//! stack of the specification as a stack of CLIF values. Each file beside this one holds the operators of one kind;
+//! [`Translator::operator`] is the table that says where each belongs.
+//!
+//! Invariants: nothing recurses, so nesting costs heap and not stack; code that cannot be reached is validated and
+//! not translated; vectors lie on the operand stack with whatever lanes made them and become sixteen bytes
+//! ([`types::I8X16`]) wherever they cross a local, a block, a call or memory that outlives the function.
+
+mod bulk;
+mod call;
+mod control;
+pub(crate) mod env;
+mod global;
+mod local;
+mod memory;
+mod numeric;
+mod reference;
+mod simd;
+mod table;
+
+use std::collections::HashMap;
+
+use cranelift_codegen::Context;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::immediates::Offset32;
+use cranelift_codegen::ir::{
+    AliasRegionData, Endianness, FuncRef, GlobalValueData, InstBuilder, MemFlagsData, SigRef, SourceLoc, StackSlot,
+    Type, UserFuncName, Value, types,
+};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use hotfoot_abi::builtin::Builtin;
+use hotfoot_abi::trap::TrapCode;
+use hotfoot_abi::vmctx::offsets;
+use wasmparser::{
+    FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, ValidatorResources,
+};
+
+use crate::Error;
+use control::Frame;
+use env::Env;
+
+/// What a thread keeps from one function to the next, so that its buffers are allocated once.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    builder: FunctionBuilderContext,
+    validator: FuncValidatorAllocations,
+    buffers: Buffers,
+}
+
+#[derive(Default)]
+struct Buffers {
+    stack: Vec<Value>,
+    control: Vec<Frame>,
+    signatures: HashMap<u32, SigRef>,
+    functions: HashMap<u32, FuncRef>,
+}
+
+/// The kinds of memory access that compiled code makes.
+#[derive(Copy, Clone)]
+pub(super) struct Access {
+    /// Parts of the VM context that never change while a function runs.
+    pub(super) constant: MemFlagsData,
+    /// Parts of the VM context that calls may change: lengths and movable bases.
+    pub(super) context: MemFlagsData,
+    /// What a reference to a function points to: constant, but only there once the reference is known not to be null.
+    pub(super) reference: MemFlagsData,
+    /// Globals.
+    pub(super) global: MemFlagsData,
+    /// Elements of tables, where the bounds check was explicit.
+    pub(super) table: MemFlagsData,
+    /// Linear memory, where the bounds check was explicit.
+    pub(super) memory: MemFlagsData,
+}
+
+/// The translation of one function.
+pub(crate) struct Translator<'a, 'f> {
+    pub(super) builder: FunctionBuilder<'f>,
+    /// The operand stack.
+    pub(super) stack: Vec<Value>,
+    pub(super) env: &'a Env<'a>,
+    /// Offset of the current operator in the binary.
+    pub(super) offset: u64,
+    pub(super) access: Access,
+    pub(super) vmctx: Value,
+    /// Where this function's results go, when its type uses a result area.
+    area: Option<Value>,
+    /// The result area of the calls that this function makes.
+    callee_area: Option<StackSlot>,
+    control: Vec<Frame>,
+    reachable: bool,
+    /// How many blocks were entered since code became unreachable.
+    skipped_blocks: u32,
+    /// Whether instructions are being given a source location.
+    marked: bool,
+    signatures: HashMap<u32, SigRef>,
+    functions: HashMap<u32, FuncRef>,
+    builtins: [Option<FuncRef>; Builtin::COUNT],
+}
+
+/// Validates a function and translates it into `context`.
+pub(crate) fn translate(
+    scratch: &mut Scratch,
+    context: &mut Context,
+    env: &Env<'_>,
+    function: FuncToValidate<ValidatorResources>,
+    body: &FunctionBody<'_>,
+) -> Result<(), Error> {
+    let index = function.index;
+    let mut validator = function.into_validator(std::mem::take(&mut scratch.validator));
+    context.clear();
+    let ty = env.function_type(index);
+    context.func.signature = env::wasm_signature(ty);
+    context.func.name = UserFuncName::user(env::NAMESPACE_FUNCTION, index);
+    let buffers = std::mem::take(&mut scratch.buffers);
+    let mut builder = FunctionBuilder::new(&mut context.func, &mut scratch.builder);
+    let entry = builder.create_block();
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    builder.seal_block(entry);
+    let arguments = builder.block_params(entry).to_vec();
+    let hidden = if ty.results_use_area() { 3 } else { 2 };
+    let mut translator = Translator {
+        access: Access::new(&mut builder),
+        vmctx: arguments[0],
+        area: ty.results_use_area().then(|| arguments[2]),
+        builder,
+        stack: buffers.stack,
+        env,
+        offset: body.range().start,
+        callee_area: None,
+        control: buffers.control,
+        reachable: true,
+        skipped_blocks: 0,
+        marked: false,
+        signatures: buffers.signatures,
+        functions: buffers.functions,
+        builtins: [None; Builtin::COUNT],
+    };
+    translator.check_stack();
+    translator.open_function(ty);
+    let mut locals = body.get_locals_reader()?;
+    translator.define_arguments(&arguments[hidden..]);
+    for _ in 0..locals.get_count() {
+        let offset = locals.original_position();
+        let (count, ty) = locals.read()?;
+        validator.define_locals(offset, count, ty)?;
+        translator.define_locals(offset, count, ty)?;
+    }
+    let mut operators = OperatorsReader::new(locals.get_binary_reader());
+    while !operators.eof() {
+        let (operator, offset) = operators.read_with_offset()?;
+        validator.op(offset, &operator)?;
+        translator.offset = offset;
+        translator.operator(&operator)?;
+    }
+    operators.finish()?;
+    scratch.buffers = translator.finish();
+    scratch.validator = validator.into_allocations();
+    Ok(())
+}
+
+impl Access {
+    fn new(builder: &mut FunctionBuilder<'_>) -> Access {
+        let mut region = |user_id, description: &'static str| {
+            let data = AliasRegionData { user_id, description: description.into() };
+            Some(builder.func.dfg.alias_regions.insert(data))
+        };
+        let trusted = MemFlagsData::trusted();
+        let little = MemFlagsData::new().with_notrap().with_endianness(Endianness::Little);
+        Access {
+            constant: trusted.with_readonly().with_can_move(),
+            context: trusted.with_alias_region(region(0, "vmctx")),
+            reference: trusted.with_readonly(),
+            global: trusted.with_alias_region(region(1, "global")),
+            table: trusted.with_alias_region(region(2, "table")),
+            memory: little.with_alias_region(region(3, "memory")),
+        }
+    }
+}
+
+/// The operand stack and what all operators need.
+impl Translator<'_, '_> {
+    pub(super) fn push(&mut self, value: Value) {
+        self.stack.push(value);
+    }
+
+    /// Takes the topmost operand.
+    pub(super) fn pop(&mut self) -> Value {
+        self.stack.pop().expect("a validated operator finds its operands")
+    }
+
+    /// Takes two operands; the second result was on top.
+    pub(super) fn pop2(&mut self) -> (Value, Value) {
+        let second = self.pop();
+        (self.pop(), second)
+    }
+
+    /// Takes three operands; the third result was on top.
+    pub(super) fn pop3(&mut self) -> (Value, Value, Value) {
+        let third = self.pop();
+        let (first, second) = self.pop2();
+        (first, second, third)
+    }
+
+    pub(super) fn value_type(&self, value: Value) -> Type {
+        self.builder.func.dfg.value_type(value)
+    }
+
+    /// The vector with lanes of the given type; the bits stay.
+    pub(super) fn vector(&mut self, value: Value, ty: Type) -> Value {
+        if self.value_type(value) == ty {
+            return value;
+        }
+        let flags = MemFlagsData::new().with_endianness(Endianness::Little);
+        self.builder.ins().bitcast(ty, flags, value)
+    }
+
+    /// Where this function's own results go, when its type uses a result area.
+    pub(super) fn caller_area(&self) -> Option<Value> {
+        self.area
+    }
+
+    /// The value as it crosses locals, blocks and calls: vectors become sixteen bytes.
+    pub(super) fn canonical(&mut self, value: Value) -> Value {
+        if self.value_type(value).is_vector() { self.vector(value, types::I8X16) } else { value }
+    }
+
+    /// An index or length as 64 bits: those of 32 bits are unsigned.
+    pub(super) fn extend_index(&mut self, value: Value) -> Value {
+        if self.value_type(value) == types::I32 { self.builder.ins().uextend(types::I64, value) } else { value }
+    }
+
+    pub(super) fn iconst(&mut self, ty: Type, value: i64) -> Value {
+        let value = if ty == types::I32 { i64::from(value as u32) } else { value };
+        self.builder.ins().iconst(ty, value)
+    }
+
+    /// Gives the instructions that follow, until the operator ends, the operator's place in the binary: for those
+    /// that may trap or call.
+    pub(super) fn mark(&mut self) {
+        if !self.marked {
+            self.marked = true;
+            self.builder.set_srcloc(SourceLoc::new(self.offset as u32));
+        }
+    }
+
+    fn unmark(&mut self) {
+        if self.marked {
+            self.marked = false;
+            self.builder.set_srcloc(SourceLoc::default());
+        }
+    }
+
+    /// Traps here and now; what follows cannot be reached.
+    pub(super) fn trap(&mut self, code: TrapCode) {
+        self.mark();
+        if !self.env.tunables.signals_based_traps {
+            let number = self.iconst(types::I32, i64::from(code as u8));
+            self.call_builtin(Builtin::Trap, &[number]);
+        }
+        self.builder.ins().trap(trap_code(code));
+    }
+
+    /// Traps if the condition is not zero.
+    pub(super) fn trap_if(&mut self, condition: Value, code: TrapCode) {
+        self.mark();
+        if self.env.tunables.signals_based_traps {
+            self.builder.ins().trapnz(condition, trap_code(code));
+            return;
+        }
+        let failed = self.builder.create_block();
+        let passed = self.builder.create_block();
+        self.builder.set_cold_block(failed);
+        self.builder.ins().brif(condition, failed, &[], passed, &[]);
+        self.builder.seal_block(failed);
+        self.builder.seal_block(passed);
+        self.builder.switch_to_block(failed);
+        self.trap(code);
+        self.builder.switch_to_block(passed);
+    }
+
+    /// Stops a function whose frame would reach below the store's stack limit.
+    fn check_stack(&mut self) {
+        let store = Offset32::new(offsets::VMCTX_STORE as i32);
+        let limit = Offset32::new(offsets::STORE_STACK_LIMIT as i32);
+        if self.env.tunables.signals_based_traps {
+            let func = &mut self.builder.func;
+            let flags = func.dfg.mem_flags.insert_unchecked(self.access.constant);
+            let vmctx = func.create_global_value(GlobalValueData::VMContext);
+            let load = |base, offset| GlobalValueData::Load { base, offset, global_type: types::I64, flags };
+            let store = func.create_global_value(load(vmctx, store));
+            let limit = func.create_global_value(load(store, limit));
+            func.stack_limit = Some(limit);
+        } else {
+            let store = self.builder.ins().load(types::I64, self.access.constant, self.vmctx, store);
+            let limit = self.builder.ins().load(types::I64, self.access.constant, store, limit);
+            let pointer = self.builder.ins().get_stack_pointer(types::I64);
+            let overflow = self.builder.ins().icmp(IntCC::UnsignedLessThan, pointer, limit);
+            self.trap_if(overflow, TrapCode::StackOverflow);
+            self.unmark();
+        }
+    }
+
+    /// Completes the function and gives the buffers back, empty.
+    fn finish(mut self) -> Buffers {
+        self.builder.seal_all_blocks();
+        self.builder.finalize(self.env.isa.frontend_config());
+        self.stack.clear();
+        self.control.clear();
+        self.signatures.clear();
+        self.functions.clear();
+        Buffers { stack: self.stack, control: self.control, signatures: self.signatures, functions: self.functions }
+    }
+}
+
+/// The code that Cranelift carries for one of our traps: the same number.
+pub(crate) fn trap_code(code: TrapCode) -> cranelift_codegen::ir::TrapCode {
+    cranelift_codegen::ir::TrapCode::unwrap_user(code as u8)
+}
+
+impl Translator<'_, '_> {
+    /// Translates one operator, which has been validated.
+    fn operator(&mut self, op: &Operator<'_>) -> Result<(), Error> {
+        if !self.reachable {
+            self.skip(op);
+            return Ok(());
+        }
+        use Operator as O;
+        match *op {
+            O::Nop => {}
+            O::Unreachable => self.unreachable(),
+            O::Block { blockty } => self.block(blockty)?,
+            O::Loop { blockty } => self.loop_(blockty)?,
+            O::If { blockty } => self.if_(blockty)?,
+            O::Else => self.else_(),
+            O::End => self.end(),
+            O::Br { relative_depth } => self.br(relative_depth),
+            O::BrIf { relative_depth } => self.br_if(relative_depth),
+            O::BrTable { ref targets } => self.br_table(targets)?,
+            O::Return => self.return_(),
+            O::Call { function_index } => self.call(function_index),
+            O::CallIndirect { type_index, table_index } => self.call_indirect(type_index, table_index),
+            O::ReturnCall { function_index } => self.return_call(function_index),
+            O::ReturnCallIndirect { type_index, table_index } => self.return_call_indirect(type_index, table_index),
+            O::Drop => drop(self.pop()),
+            O::Select | O::TypedSelect { .. } => self.select(),
+            O::LocalGet { local_index } => self.local_get(local_index),
+            O::LocalSet { local_index } => self.local_set(local_index),
+            O::LocalTee { local_index } => self.local_tee(local_index),
+            O::GlobalGet { global_index } => self.global_get(global_index),
+            O::GlobalSet { global_index } => self.global_set(global_index),
+            O::RefNull { hty } => self.ref_null(hty)?,
+            O::RefIsNull => self.ref_is_null(),
+            O::RefFunc { function_index } => self.ref_func(function_index),
+            O::TableGet { table } => self.table_get(table),
+            O::TableSet { table } => self.table_set(table),
+            O::TableSize { table } => self.table_size(table),
+            O::TableGrow { table } => self.table_grow(table),
+            O::TableFill { table } => self.table_fill(table),
+            O::TableCopy { dst_table, src_table } => self.table_copy(dst_table, src_table),
+            O::TableInit { elem_index, table } => self.table_init(table, elem_index),
+            O::ElemDrop { elem_index } => self.drop_segment(Builtin::ElemDrop, elem_index),
+            O::MemorySize { mem } => self.memory_size(mem),
+            O::MemoryGrow { mem } => self.memory_grow(mem),
+            O::MemoryFill { mem } => self.memory_fill(mem),
+            O::MemoryCopy { dst_mem, src_mem } => self.memory_copy(dst_mem, src_mem),
+            O::MemoryInit { data_index, mem } => self.memory_init(mem, data_index),
+            O::DataDrop { data_index } => self.drop_segment(Builtin::DataDrop, data_index),
+            _ => {
+                if !self.load_or_store(op) && !self.numeric(op) {
+                    self.simd(op)?;
+                }
+            }
+        }
+        self.unmark();
+        Ok(())
+    }
+}

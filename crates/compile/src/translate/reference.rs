@@ -1,0 +1,40 @@
+//! References: a `funcref` is the address of a `VmFuncRef` or 0, an `externref` is an index or 0.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, types};
+use wasmparser::HeapType;
+
+use super::Translator;
+use super::env;
+use crate::Error;
+use crate::decode::heap_type;
+
+impl Translator<'_, '_> {
+    pub(super) fn ref_null(&mut self, ty: HeapType) -> Result<(), Error> {
+        let ty = env::heap_type(heap_type(ty, self.offset)?);
+        let null = self.iconst(ty, 0);
+        self.push(null);
+        Ok(())
+    }
+
+    pub(super) fn ref_is_null(&mut self) {
+        let reference = self.pop();
+        let null = self.iconst(self.value_type(reference), 0);
+        let is_null = self.builder.ins().icmp(IntCC::Equal, reference, null);
+        let is_null = self.builder.ins().uextend(types::I32, is_null);
+        self.push(is_null);
+    }
+
+    pub(super) fn ref_func(&mut self, function: u32) {
+        let module = self.env.module;
+        let offset = if function < module.counts.imported_funcs {
+            module.layout.imported_func(function)
+        } else {
+            let slot = module.escaping.binary_search(&function);
+            module.layout.escaping_func(slot.expect("validation asks that `ref.func` names a declared function") as u32)
+        };
+        let offset = self.iconst(types::I64, i64::from(offset));
+        let reference = self.builder.ins().iadd(self.vmctx, offset);
+        self.push(reference);
+    }
+}
