@@ -10,13 +10,6 @@ use crate::ctx::WasiCtx;
 #[error("the guest exited with code {0}; read the code with `downcast_ref::<I32Exit>()` to end as it did")]
 pub struct I32Exit(pub i32);
 
-impl I32Exit {
-    /// The exit code for a process: the operating system keeps its low byte.
-    pub fn process_exit_code(self) -> i32 {
-        self.0
-    }
-}
-
 /// Ends the guest.
 pub fn proc_exit(code: u32) -> I32Exit {
     I32Exit(code as i32)

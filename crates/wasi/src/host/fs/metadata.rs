@@ -68,13 +68,14 @@ impl Metadata {
 }
 
 impl From<Stat> for Metadata {
+    #[allow(clippy::unnecessary_cast, reason = "`st_nlink` is 64 bits wide on x86-64, 32 on aarch64")]
     fn from(stat: Stat) -> Metadata {
         let time = |seconds: i64, nanoseconds: u64| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as i64 };
         Metadata {
             dev: stat.st_dev,
             ino: stat.st_ino,
             kind: FileType::from_raw_mode(stat.st_mode).into(),
-            nlink: stat.st_nlink,
+            nlink: stat.st_nlink as u64,
             size_bytes: stat.st_size as u64,
             accessed: time(stat.st_atime, stat.st_atime_nsec),
             modified: time(stat.st_mtime, stat.st_mtime_nsec),
