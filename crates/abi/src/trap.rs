@@ -3,6 +3,8 @@
 //! The compiler attaches a code to each instruction that may fault and to each explicit trap; the runtime finds it
 //! again from the program counter. A code is one byte so that the table in an artifact stays small.
 
+use std::fmt;
+
 /// The reason for a trap, as the WebAssembly specification and the field name it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -71,6 +73,33 @@ impl TrapCode {
         Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
     }
 }
+
+impl fmt::Display for TrapCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            TrapCode::StackOverflow => "call stack exhausted",
+            TrapCode::MemoryOutOfBounds => "out of bounds memory access",
+            TrapCode::HeapMisaligned => "unaligned atomic access",
+            TrapCode::TableOutOfBounds => "undefined element: out of bounds table access",
+            TrapCode::IndirectCallToNull => "uninitialized element",
+            TrapCode::BadSignature => "indirect call type mismatch",
+            TrapCode::IntegerOverflow => "integer overflow",
+            TrapCode::IntegerDivisionByZero => "integer divide by zero",
+            TrapCode::BadConversionToInteger => "invalid conversion to integer",
+            TrapCode::UnreachableCodeReached => "wasm `unreachable` instruction executed",
+            TrapCode::Interrupt => "interrupt",
+            TrapCode::OutOfFuel => "all fuel consumed by WebAssembly",
+            TrapCode::AtomicWaitNonSharedMemory => "atomic wait on non-shared memory",
+            TrapCode::NullReference => "null reference",
+            TrapCode::ArrayOutOfBounds => "out of bounds array access",
+            TrapCode::AllocationTooLarge => "allocation size too large",
+            TrapCode::CastFailure => "cast failure",
+        };
+        write!(formatter, "wasm trap: {what}")
+    }
+}
+
+impl std::error::Error for TrapCode {}
 
 #[cfg(test)]
 mod tests {

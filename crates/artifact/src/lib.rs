@@ -13,10 +13,13 @@ mod read;
 mod types;
 pub mod write;
 
-pub use info::{ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, Header, ModuleInfo};
+pub use info::{
+    ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, Header, ModuleInfo,
+};
 pub use read::{Artifact, ReadError};
 pub use types::{
-    EntityIndex, EntityType, Export, FuncType, GlobalType, HeapType, Import, MemoryType, RefType, TableType, ValType,
+    EntityIndex, EntityType, Export, FuncType, GlobalType, HeapType, Import, MemoryType, Mutability, RefType,
+    TableType, ValType,
 };
 pub use write::{Address, CodeRange, FunctionName, Parts, Tables, Trampolines, Trap};
 

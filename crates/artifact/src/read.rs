@@ -73,7 +73,8 @@ impl<'a> Artifact<'a> {
     /// # Errors
     /// When the bytes are no artifact, one of another version, or visibly damaged.
     pub fn parse(bytes: &'a [u8]) -> Result<Artifact<'a>, ReadError> {
-        let elf = ElfFile64::<LittleEndian>::parse(bytes).map_err(|error| ReadError::NotAnArtifact(error.to_string()))?;
+        let elf =
+            ElfFile64::<LittleEndian>::parse(bytes).map_err(|error| ReadError::NotAnArtifact(error.to_string()))?;
         let sections = Sections { elf: &elf };
         let head = sections
             .bytes(section::HEAD)
@@ -117,7 +118,11 @@ impl<'a> Artifact<'a> {
             && (info.num_funcs - counts.imported_funcs.min(info.num_funcs)) as usize == self.functions.len()
             && info.escaping_funcs as usize == self.escaping.len()
             && info.types.len() == self.trampolines.len();
-        if agrees { Ok(info) } else { Err(ReadError::Damaged("its tables disagree about the number of functions".into())) }
+        if agrees {
+            Ok(info)
+        } else {
+            Err(ReadError::Damaged("its tables disagree about the number of functions".into()))
+        }
     }
 
     /// The trap code of the instruction at this code offset, if it may trap.
@@ -162,8 +167,8 @@ fn read_header(head: &[u8]) -> Result<Header, ReadError> {
     let rest = head
         .strip_prefix(MAGIC)
         .ok_or_else(|| ReadError::NotAnArtifact("its head does not begin with the magic bytes".into()))?;
-    let (version, rest) = U32::read_from_prefix(rest)
-        .map_err(|_| ReadError::Damaged("its head ends before the version".into()))?;
+    let (version, rest) =
+        U32::read_from_prefix(rest).map_err(|_| ReadError::Damaged("its head ends before the version".into()))?;
     if version.get() != VERSION {
         return Err(ReadError::Version { found: version.get() });
     }

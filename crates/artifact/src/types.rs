@@ -2,6 +2,8 @@
 //!
 //! Source: WebAssembly 3.0, section 2.3 "Types".
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A heap type: what a reference may refer to.
@@ -154,4 +156,199 @@ pub struct Export {
     pub name: String,
     /// What it names.
     pub entity: EntityIndex,
+}
+
+impl RefType {
+    /// A reference type.
+    pub fn new(nullable: bool, heap: HeapType) -> RefType {
+        RefType { nullable, heap }
+    }
+
+    /// Whether null belongs to the type.
+    pub fn is_nullable(&self) -> bool {
+        self.nullable
+    }
+
+    /// What is referred to.
+    pub fn heap_type(&self) -> HeapType {
+        self.heap
+    }
+}
+
+impl ValType {
+    /// `(ref null func)`.
+    pub const FUNCREF: ValType = ValType::Ref(RefType::FUNCREF);
+    /// `(ref null extern)`.
+    pub const EXTERNREF: ValType = ValType::Ref(RefType::EXTERNREF);
+}
+
+impl fmt::Display for HeapType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            HeapType::Func => "func",
+            HeapType::Extern => "extern",
+        })
+    }
+}
+
+impl fmt::Display for RefType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.nullable, self.heap) {
+            (true, HeapType::Func) => formatter.write_str("funcref"),
+            (true, HeapType::Extern) => formatter.write_str("externref"),
+            (false, heap) => write!(formatter, "(ref {heap})"),
+        }
+    }
+}
+
+impl fmt::Display for ValType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValType::I32 => formatter.write_str("i32"),
+            ValType::I64 => formatter.write_str("i64"),
+            ValType::F32 => formatter.write_str("f32"),
+            ValType::F64 => formatter.write_str("f64"),
+            ValType::V128 => formatter.write_str("v128"),
+            ValType::Ref(reference) => reference.fmt(formatter),
+        }
+    }
+}
+
+/// In the text format: `(func (param i32 i32) (result i64))`.
+impl fmt::Display for FuncType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(func")?;
+        for (keyword, types) in [("param", &self.params), ("result", &self.results)] {
+            if !types.is_empty() {
+                write!(formatter, " ({keyword}")?;
+                types.iter().try_for_each(|ty| write!(formatter, " {ty}"))?;
+                formatter.write_str(")")?;
+            }
+        }
+        formatter.write_str(")")
+    }
+}
+
+impl TableType {
+    /// A table of at least `minimum` and at most `maximum` elements, indexed by i32.
+    pub fn new(element: RefType, minimum: u32, maximum: Option<u32>) -> TableType {
+        TableType { element, index64: false, minimum: minimum.into(), maximum: maximum.map(u64::from) }
+    }
+
+    /// A table indexed by i64.
+    pub fn new64(element: RefType, minimum: u64, maximum: Option<u64>) -> TableType {
+        TableType { element, index64: true, minimum, maximum }
+    }
+
+    /// What the elements are.
+    pub fn element(&self) -> &RefType {
+        &self.element
+    }
+
+    /// Initial size in elements.
+    pub fn minimum(&self) -> u64 {
+        self.minimum
+    }
+
+    /// Largest size in elements.
+    pub fn maximum(&self) -> Option<u64> {
+        self.maximum
+    }
+
+    /// Indexed by i64.
+    pub fn is_64(&self) -> bool {
+        self.index64
+    }
+}
+
+impl MemoryType {
+    /// A memory of at least `minimum` and at most `maximum` pages, addressed by i32.
+    pub fn new(minimum: u32, maximum: Option<u32>) -> MemoryType {
+        MemoryType { index64: false, shared: false, minimum: minimum.into(), maximum: maximum.map(u64::from) }
+    }
+
+    /// A memory addressed by i64.
+    pub fn new64(minimum: u64, maximum: Option<u64>) -> MemoryType {
+        MemoryType { index64: true, shared: false, minimum, maximum }
+    }
+
+    /// Initial size in pages.
+    pub fn minimum(&self) -> u64 {
+        self.minimum
+    }
+
+    /// Largest size in pages.
+    pub fn maximum(&self) -> Option<u64> {
+        self.maximum
+    }
+
+    /// Addressed by i64.
+    pub fn is_64(&self) -> bool {
+        self.index64
+    }
+
+    /// Shared between threads.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+}
+
+/// Whether a global can be set.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Mutability {
+    /// It cannot.
+    Const,
+    /// It can.
+    Var,
+}
+
+impl GlobalType {
+    /// A global that holds `content`.
+    pub fn new(content: ValType, mutability: Mutability) -> GlobalType {
+        GlobalType { content, mutable: mutability == Mutability::Var }
+    }
+
+    /// What it holds.
+    pub fn content(&self) -> &ValType {
+        &self.content
+    }
+
+    /// Whether it can be set.
+    pub fn mutability(&self) -> Mutability {
+        if self.mutable { Mutability::Var } else { Mutability::Const }
+    }
+}
+
+/// Sizes as the text format writes them: `1 10`, or `i64 1`.
+fn limits(formatter: &mut fmt::Formatter<'_>, index64: bool, minimum: u64, maximum: Option<u64>) -> fmt::Result {
+    if index64 {
+        formatter.write_str("i64 ")?;
+    }
+    write!(formatter, "{minimum}")?;
+    maximum.map_or(Ok(()), |maximum| write!(formatter, " {maximum}"))
+}
+
+impl fmt::Display for TableType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(table ")?;
+        limits(formatter, self.index64, self.minimum, self.maximum)?;
+        write!(formatter, " {})", self.element)
+    }
+}
+
+impl fmt::Display for MemoryType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(memory ")?;
+        limits(formatter, self.index64, self.minimum, self.maximum)?;
+        formatter.write_str(if self.shared { " shared)" } else { ")" })
+    }
+}
+
+impl fmt::Display for GlobalType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mutable {
+            true => write!(formatter, "(global (mut {}))", self.content),
+            false => write!(formatter, "(global {})", self.content),
+        }
+    }
 }

@@ -1,1 +1,76 @@
-//! hotfoot
+//! hotfoot runs WebAssembly, and starts it faster than anything else.
+//!
+//! ```
+//! use hotfoot::{Engine, Linker, Module, Store};
+//! # fn main() -> hotfoot::Result<()> {
+//! let engine = Engine::default();
+//! let module = Module::new(&engine, r#"
+//!     (module
+//!       (import "host" "double" (func $double (param i32) (result i32)))
+//!       (func (export "run") (param i32) (result i32)
+//!         (i32.add (call $double (local.get 0)) (i32.const 1))))
+//! "#)?;
+//! let mut linker = Linker::new(&engine);
+//! linker.func_wrap("host", "double", |x: i32| x * 2)?;
+//! let mut store = Store::new(&engine, ());
+//! let instance = linker.instantiate(&mut store, &module)?;
+//! let run = instance.get_typed_func::<i32, i32>(&mut store, "run")?;
+//! assert_eq!(run.call(&mut store, 20)?, 41);
+//! # Ok(()) }
+//! ```
+//!
+//! An [`Engine`] holds settings; a [`Module`] is compiled code; a [`Store`] owns instances and the host's data; a
+//! [`Linker`] satisfies imports; [`Instance`], [`Func`], [`Memory`], [`Table`] and [`Global`] are handles into a store.
+//! The names and signatures are those that embedders of Wasmtime know.
+//!
+//! Layering: the files of this directory are the API and contain no `unsafe`; `vm` is everything below.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod backtrace;
+#[cfg(feature = "compile")]
+mod compiler;
+mod config;
+mod engine;
+mod extern_ref;
+mod externs;
+mod func;
+mod global;
+mod instance;
+mod limits;
+mod linker;
+mod memory;
+mod module;
+mod store;
+mod table;
+mod trap;
+mod typed;
+mod types;
+mod value;
+mod vm;
+
+pub use anyhow::{Error, Result};
+
+pub use backtrace::{FrameInfo, WasmBacktrace};
+pub use config::{Config, InstanceAllocationStrategy, OptLevel, Strategy};
+pub use engine::Engine;
+pub use extern_ref::{ExternRef, Rooted};
+pub use externs::{Export, Extern};
+pub use func::Func;
+pub use global::Global;
+pub use instance::{Instance, InstancePre};
+pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub use linker::{Linker, UnknownImportError};
+pub use memory::{Memory, MemoryAccessError};
+pub use module::{IncompatibleArtifact, Module};
+pub use store::{AsContext, AsContextMut, Store};
+pub use table::Table;
+pub use trap::Trap;
+pub use typed::{IntoFunc, TypedFunc};
+pub use types::{
+    ExportType, ExternType, FuncType, GlobalType, HeapType, ImportType, MemoryType, Mutability, RefType, TableType,
+    ValType,
+};
+pub use value::{Ref, V128, Val};
+pub use vm::call::{WasmParams, WasmResults, WasmRet, WasmTy};
+pub use vm::hostcall::Caller;
+pub use vm::store::{StoreContext, StoreContextMut};

@@ -1,0 +1,92 @@
+//! Where a guest stood when it was stopped.
+
+use std::fmt;
+
+use crate::module::Module;
+use crate::vm::trap::RawFrame;
+
+/// The frames of guests on the stack, newest first. Found in an error with `error.downcast_ref::<WasmBacktrace>()`.
+#[derive(Debug)]
+pub struct WasmBacktrace {
+    frames: Vec<FrameInfo>,
+}
+
+/// One frame of a guest.
+#[derive(Debug)]
+pub struct FrameInfo {
+    module: Module,
+    func_index: u32,
+    func_name: Option<String>,
+    module_offset: Option<usize>,
+}
+
+impl WasmBacktrace {
+    pub(crate) fn new(frames: &[RawFrame]) -> WasmBacktrace {
+        WasmBacktrace { frames: frames.iter().filter_map(FrameInfo::new).collect() }
+    }
+
+    /// The guests on the stack below this host function; empty when no guest runs.
+    pub fn capture(store: impl crate::AsContextMut) -> WasmBacktrace {
+        let mut store = store;
+        WasmBacktrace::new(&store.as_context_mut().frames())
+    }
+
+    /// The frames, newest first; at most as many as
+    /// [`Config::wasm_backtrace_max_frames`](crate::Config::wasm_backtrace_max_frames) says.
+    pub fn frames(&self) -> &[FrameInfo] {
+        &self.frames
+    }
+}
+
+impl FrameInfo {
+    fn new(frame: &RawFrame) -> Option<FrameInfo> {
+        let artifact = frame.module.code().artifact();
+        let defined = artifact.function_at(frame.code_offset)?;
+        let func_index = frame.module.counts().imported_funcs + defined;
+        Some(FrameInfo {
+            func_index,
+            func_name: artifact.function_name(func_index).map(str::to_string),
+            module_offset: artifact.wasm_offset_at(frame.code_offset).map(|offset| offset as usize),
+            module: frame.module.clone(),
+        })
+    }
+
+    /// Index of the function, imports counted first.
+    pub fn func_index(&self) -> u32 {
+        self.func_index
+    }
+
+    /// Name of the function, from the module's name section.
+    pub fn func_name(&self) -> Option<&str> {
+        self.func_name.as_deref()
+    }
+
+    /// The module.
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// Offset of the instruction in the module's binary, in bytes.
+    pub fn module_offset(&self) -> Option<usize> {
+        self.module_offset
+    }
+}
+
+impl fmt::Display for WasmBacktrace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "error while executing at wasm backtrace:")?;
+        for (number, frame) in self.frames.iter().enumerate() {
+            write!(formatter, "\n{number:>5}: ")?;
+            match frame.module_offset {
+                Some(offset) => write!(formatter, "{offset:#8x} - ")?,
+                None => write!(formatter, "       ? - ")?,
+            }
+            write!(formatter, "{}!", frame.module.name().unwrap_or("<unknown>"))?;
+            match frame.func_name() {
+                Some(name) => formatter.write_str(name)?,
+                None => write!(formatter, "<wasm function {}>", frame.func_index)?,
+            }
+        }
+        Ok(())
+    }
+}

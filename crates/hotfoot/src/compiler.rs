@@ -1,0 +1,152 @@
+//! WebAssembly to modules: the only file that knows the compiler. Present with the feature `compile`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use hotfoot_compile::{Compiler, Options, Target, WasmFeatures};
+
+use crate::config::{Config, Features, OptLevel};
+use crate::engine::Engine;
+use crate::module::Module;
+
+impl Engine {
+    /// The compiler for this engine's settings, made on first use.
+    fn compiler(&self) -> Result<Arc<Compiler>> {
+        if self.compiler_cell().get().is_none() {
+            let compiler = new_compiler(self.config())?;
+            // Two threads may both get here: the first result stays, and both are equal.
+            let _ = self.compiler_cell().set(Arc::new(compiler));
+        }
+        let compiler = self.compiler_cell().get().cloned().and_then(|compiler| compiler.downcast().ok());
+        compiler.context("the engine has no compiler; this is a bug in hotfoot")
+    }
+
+    /// Compiles a module to an artifact's bytes, to be kept and loaded by [`Module::deserialize`].
+    ///
+    /// # Errors
+    /// As [`Module::new`].
+    pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        let wasm = to_binary(bytes)?;
+        Ok(self.compiler()?.compile(&wasm)?)
+    }
+}
+
+impl Module {
+    /// Compiles a module, in the binary or (with the feature `wat`) the text format.
+    ///
+    /// # Errors
+    /// When it is not WebAssembly, not valid, or uses what the engine's settings do not allow.
+    pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
+        let wasm = to_binary(bytes.as_ref())?;
+        Module::from_binary(engine, &wasm)
+    }
+
+    /// Compiles a module in the binary format.
+    ///
+    /// # Errors
+    /// As [`Module::new`].
+    pub fn from_binary(engine: &Engine, binary: &[u8]) -> Result<Module> {
+        let artifact = engine.compiler()?.compile(binary)?;
+        Module::from_trusted_artifact(engine, &artifact)
+    }
+
+    /// Compiles the module in a file, in the binary or (with the feature `wat`) the text format.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and as [`Module::new`].
+    pub fn from_file(engine: &Engine, file: impl AsRef<Path>) -> Result<Module> {
+        let path = file.as_ref();
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Module::new(engine, bytes).with_context(|| format!("cannot compile {}", path.display()))
+    }
+
+    /// Checks a module in the binary format without compiling it.
+    ///
+    /// # Errors
+    /// As [`Module::new`].
+    pub fn validate(engine: &Engine, binary: &[u8]) -> Result<()> {
+        Ok(hotfoot_compile::validate(binary, features(&engine.config().features))?)
+    }
+}
+
+fn new_compiler(config: &Config) -> Result<Compiler> {
+    let mut target = match &config.target {
+        Some(triple) => Target::new(triple)?,
+        None => Target::host()?,
+    };
+    for (name, value) in &config.cranelift_flags {
+        match value.as_str() {
+            "" => target.enable(name)?,
+            value => target.set(name, value)?,
+        }
+    }
+    let opt_level = match config.opt_level {
+        OptLevel::None => hotfoot_compile::OptLevel::None,
+        OptLevel::Speed => hotfoot_compile::OptLevel::Speed,
+        OptLevel::SpeedAndSize => hotfoot_compile::OptLevel::SpeedAndSize,
+    };
+    let options = Options {
+        features: features(&config.features),
+        tunables: config.tunables,
+        opt_level,
+        nan_canonicalization: config.nan_canonicalization,
+        relaxed_simd_deterministic: config.relaxed_simd_deterministic,
+        parallel: config.parallel_compilation,
+    };
+    Ok(Compiler::new(target, options)?)
+}
+
+fn features(switches: &Features) -> WasmFeatures {
+    let mut features = WasmFeatures::empty();
+    for (feature, enabled) in [
+        (WasmFeatures::FLOATS, true),
+        (WasmFeatures::GC_TYPES, true),
+        (WasmFeatures::MUTABLE_GLOBAL, switches.mutable_global),
+        (WasmFeatures::SATURATING_FLOAT_TO_INT, switches.saturating_float_to_int),
+        (WasmFeatures::SIGN_EXTENSION, switches.sign_extension),
+        (WasmFeatures::REFERENCE_TYPES, switches.reference_types),
+        (WasmFeatures::CALL_INDIRECT_OVERLONG, switches.reference_types),
+        (WasmFeatures::MULTI_VALUE, switches.multi_value),
+        (WasmFeatures::BULK_MEMORY, switches.bulk_memory),
+        (WasmFeatures::BULK_MEMORY_OPT, switches.bulk_memory),
+        (WasmFeatures::SIMD, switches.simd),
+        (WasmFeatures::RELAXED_SIMD, switches.relaxed_simd),
+        (WasmFeatures::THREADS, switches.threads),
+        (WasmFeatures::TAIL_CALL, switches.tail_call),
+        (WasmFeatures::MULTI_MEMORY, switches.multi_memory),
+        (WasmFeatures::MEMORY64, switches.memory64),
+        (WasmFeatures::EXTENDED_CONST, switches.extended_const),
+        (WasmFeatures::FUNCTION_REFERENCES, switches.function_references),
+        (WasmFeatures::GC, switches.gc),
+        (WasmFeatures::EXCEPTIONS, switches.exceptions),
+        (WasmFeatures::WIDE_ARITHMETIC, switches.wide_arithmetic),
+        (WasmFeatures::CUSTOM_PAGE_SIZES, switches.custom_page_sizes),
+    ] {
+        features.set(feature, enabled);
+    }
+    features
+}
+
+/// The binary form of what may be the text format.
+#[cfg(feature = "wat")]
+fn to_binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>> {
+    if bytes.starts_with(b"\0asm") || !looks_like_text_format(bytes) {
+        return Ok(bytes.into());
+    }
+    Ok(wat::parse_bytes(bytes).context("cannot parse the module's text")?)
+}
+
+/// Without the text format, everything is taken for binary.
+#[cfg(not(feature = "wat"))]
+fn to_binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>> {
+    Ok(bytes.into())
+}
+
+/// Whether the first thing that is not space or a comment is an opening parenthesis. What is neither text nor binary
+/// is left to the decoder, which says what it looks like.
+#[cfg_attr(not(feature = "wat"), allow(dead_code))]
+fn looks_like_text_format(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii_start();
+    text.starts_with(b"(") || text.starts_with(b";;")
+}

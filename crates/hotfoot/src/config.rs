@@ -1,0 +1,296 @@
+//! Settings of an engine.
+//!
+//! Every knob is a method of [`Config`] with the name that embedders know; the fields are what the rest of the crate
+//! reads.
+
+use hotfoot_abi::tunables::{Tunables, WASM_PAGE_SIZE};
+
+/// How hard the compiler works.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OptLevel {
+    /// Compile as fast as the compiler can.
+    None,
+    /// Make the code fast.
+    #[default]
+    Speed,
+    /// Make the code fast, and small where that costs no speed.
+    SpeedAndSize,
+}
+
+/// Which compiler makes the code.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// The best there is.
+    #[default]
+    Auto,
+    /// The optimising compiler.
+    Cranelift,
+}
+
+/// Where instances get their memory from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InstanceAllocationStrategy {
+    /// From the host, when they are made.
+    #[default]
+    OnDemand,
+}
+
+/// Which parts of the language a module may use.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Features {
+    pub mutable_global: bool,
+    pub saturating_float_to_int: bool,
+    pub sign_extension: bool,
+    pub reference_types: bool,
+    pub multi_value: bool,
+    pub bulk_memory: bool,
+    pub simd: bool,
+    pub relaxed_simd: bool,
+    pub threads: bool,
+    pub tail_call: bool,
+    pub multi_memory: bool,
+    pub memory64: bool,
+    pub extended_const: bool,
+    pub function_references: bool,
+    pub gc: bool,
+    pub exceptions: bool,
+    pub wide_arithmetic: bool,
+    pub custom_page_sizes: bool,
+}
+
+impl Default for Features {
+    fn default() -> Features {
+        Features {
+            mutable_global: true,
+            saturating_float_to_int: true,
+            sign_extension: true,
+            reference_types: true,
+            multi_value: true,
+            bulk_memory: true,
+            simd: true,
+            relaxed_simd: true,
+            threads: false,
+            tail_call: true,
+            multi_memory: true,
+            memory64: true,
+            extended_const: true,
+            function_references: false,
+            gc: false,
+            exceptions: false,
+            wide_arithmetic: false,
+            custom_page_sizes: false,
+        }
+    }
+}
+
+/// Settings of an [`Engine`](crate::Engine).
+///
+/// ```
+/// use hotfoot::{Config, Engine, OptLevel};
+/// let mut config = Config::new();
+/// config.cranelift_opt_level(OptLevel::SpeedAndSize).max_wasm_stack(1 << 20).wasm_simd(false);
+/// let engine = Engine::new(&config)?;
+/// # Ok::<(), hotfoot::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) features: Features,
+    pub(crate) tunables: Tunables,
+    pub(crate) opt_level: OptLevel,
+    pub(crate) target: Option<String>,
+    /// Code generator flags in the order they were set; an empty value switches a flag on.
+    pub(crate) cranelift_flags: Vec<(String, String)>,
+    pub(crate) nan_canonicalization: bool,
+    pub(crate) relaxed_simd_deterministic: bool,
+    pub(crate) parallel_compilation: bool,
+    pub(crate) max_wasm_stack: usize,
+    pub(crate) wasm_backtrace_max_frames: usize,
+    pub(crate) allocation_strategy: InstanceAllocationStrategy,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config::new()
+    }
+}
+
+macro_rules! switches {
+    ($($(#[$doc:meta])* $method:ident => $field:ident;)*) => {
+        impl Config {$(
+            $(#[$doc])*
+            pub fn $method(&mut self, enable: bool) -> &mut Self {
+                self.features.$field = enable;
+                self
+            }
+        )*}
+    };
+}
+
+switches! {
+    /// Imported and exported globals that can be set. Default: on.
+    wasm_mutable_global => mutable_global;
+    /// Conversions from float to integer that saturate. Default: on.
+    wasm_saturating_float_to_int => saturating_float_to_int;
+    /// Sign extension instructions. Default: on.
+    wasm_sign_extension => sign_extension;
+    /// References as values, several tables. Default: on.
+    wasm_reference_types => reference_types;
+    /// Several results, blocks with parameters. Default: on.
+    wasm_multi_value => multi_value;
+    /// `memory.copy` and its kin, passive segments. Default: on.
+    wasm_bulk_memory => bulk_memory;
+    /// 128-bit vectors. Default: on.
+    wasm_simd => simd;
+    /// Vector instructions whose results may differ between hosts. Default: on.
+    wasm_relaxed_simd => relaxed_simd;
+    /// Shared memories and atomics. Default: off, not supported yet.
+    wasm_threads => threads;
+    /// Tail calls. Default: on.
+    wasm_tail_call => tail_call;
+    /// Several memories. Default: on.
+    wasm_multi_memory => multi_memory;
+    /// Memories and tables indexed by i64. Default: on.
+    wasm_memory64 => memory64;
+    /// Arithmetic in constant expressions. Default: on.
+    wasm_extended_const => extended_const;
+    /// Typed function references. Default: off, not supported yet.
+    wasm_function_references => function_references;
+    /// Garbage collection. Default: off, not supported yet.
+    wasm_gc => gc;
+    /// Exceptions. Default: off, not supported yet.
+    wasm_exceptions => exceptions;
+    /// 128-bit arithmetic. Default: off, not supported yet.
+    wasm_wide_arithmetic => wide_arithmetic;
+    /// Memories with pages of another size. Default: off, not supported yet.
+    wasm_custom_page_sizes => custom_page_sizes;
+}
+
+impl Config {
+    /// The default settings.
+    pub fn new() -> Config {
+        Config {
+            features: Features::default(),
+            tunables: Tunables::default(),
+            opt_level: OptLevel::default(),
+            target: None,
+            cranelift_flags: Vec::new(),
+            nan_canonicalization: false,
+            relaxed_simd_deterministic: false,
+            parallel_compilation: true,
+            max_wasm_stack: 512 << 10,
+            wasm_backtrace_max_frames: 20,
+            allocation_strategy: InstanceAllocationStrategy::default(),
+        }
+    }
+
+    /// Which compiler makes the code. There is one so far.
+    pub fn strategy(&mut self, strategy: Strategy) -> &mut Self {
+        match strategy {
+            Strategy::Auto | Strategy::Cranelift => self,
+        }
+    }
+
+    /// How hard the compiler works. Default: [`OptLevel::Speed`].
+    pub fn cranelift_opt_level(&mut self, level: OptLevel) -> &mut Self {
+        self.opt_level = level;
+        self
+    }
+
+    /// Switches a flag of the code generator on, for example `has_avx2`.
+    ///
+    /// An unknown flag is an error of the first compilation.
+    pub fn cranelift_flag_enable(&mut self, flag: &str) -> &mut Self {
+        self.cranelift_flags.push((flag.into(), String::new()));
+        self
+    }
+
+    /// Sets a setting of the code generator.
+    ///
+    /// An unknown setting is an error of the first compilation.
+    pub fn cranelift_flag_set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.cranelift_flags.push((name.into(), value.into()));
+        self
+    }
+
+    /// Compiles for another target than this machine, given as a triple such as `aarch64-unknown-linux-gnu`.
+    ///
+    /// # Errors
+    /// None now; an unknown triple is an error of the first compilation.
+    pub fn target(&mut self, triple: &str) -> crate::Result<&mut Self> {
+        self.target = Some(triple.into());
+        Ok(self)
+    }
+
+    /// Gives every NaN that arithmetic makes the same bits, so that results do not depend on the host. Default: off.
+    pub fn cranelift_nan_canonicalization(&mut self, enable: bool) -> &mut Self {
+        self.nan_canonicalization = enable;
+        self
+    }
+
+    /// Gives relaxed SIMD instructions the same results on every host. Default: off.
+    pub fn relaxed_simd_deterministic(&mut self, enable: bool) -> &mut Self {
+        self.relaxed_simd_deterministic = enable;
+        self
+    }
+
+    /// Compiles functions on all cores. The result is the same either way. Default: on.
+    pub fn parallel_compilation(&mut self, enable: bool) -> &mut Self {
+        self.parallel_compilation = enable;
+        self
+    }
+
+    /// Detects traps by hardware faults, which needs signal handlers; otherwise every check is in the code.
+    /// Default: on.
+    pub fn signals_based_traps(&mut self, enable: bool) -> &mut Self {
+        self.tunables.signals_based_traps = enable;
+        self
+    }
+
+    /// Address space reserved for each memory, in bytes, not counting the guard. With 4 GiB (the default), accesses to
+    /// 32-bit memories need no bounds check. Rounded up to 64 KiB.
+    pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
+        self.tunables.memory_reservation = bytes.checked_next_multiple_of(WASM_PAGE_SIZE).unwrap_or(bytes);
+        self
+    }
+
+    /// Address space after each memory that is never accessible, in bytes: a larger guard saves checks of accesses
+    /// with large constant offsets. Default: 32 MiB. Rounded up to 64 KiB.
+    pub fn memory_guard_size(&mut self, bytes: u64) -> &mut Self {
+        self.tunables.memory_guard_size = bytes.checked_next_multiple_of(WASM_PAGE_SIZE).unwrap_or(bytes);
+        self
+    }
+
+    /// Whether a memory that outgrows its reservation may move; otherwise such growth fails. Default: yes.
+    pub fn memory_may_move(&mut self, enable: bool) -> &mut Self {
+        self.tunables.memory_may_move = enable;
+        self
+    }
+
+    /// Stack that guests of one thread may use, in bytes, counted from the first call into a guest; more is a
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). The thread needs more stack than this: host functions run
+    /// below guests. Default: 512 KiB.
+    pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
+        self.max_wasm_stack = bytes;
+        self
+    }
+
+    /// Whether errors carry a [`WasmBacktrace`](crate::WasmBacktrace). Default: on.
+    pub fn wasm_backtrace(&mut self, enable: bool) -> &mut Self {
+        self.wasm_backtrace_max_frames = if enable { Config::new().wasm_backtrace_max_frames } else { 0 };
+        self
+    }
+
+    /// How many frames a backtrace has at most. Default: 20.
+    pub fn wasm_backtrace_max_frames(&mut self, frames: usize) -> &mut Self {
+        self.wasm_backtrace_max_frames = frames;
+        self
+    }
+
+    /// Where instances get their memory from. Default: on demand.
+    pub fn allocation_strategy(&mut self, strategy: InstanceAllocationStrategy) -> &mut Self {
+        self.allocation_strategy = strategy;
+        self
+    }
+}

@@ -1,0 +1,138 @@
+//! What can be imported and exported.
+
+use crate::func::Func;
+use crate::global::Global;
+use crate::memory::Memory;
+use crate::store::AsContext;
+use crate::table::Table;
+use crate::types::ExternType;
+use crate::vm::store::{StoreId, VmStore};
+
+/// Something in a store that can be imported and exported.
+#[derive(Clone, Debug)]
+pub enum Extern {
+    /// A function.
+    Func(Func),
+    /// A global.
+    Global(Global),
+    /// A table.
+    Table(Table),
+    /// A memory.
+    Memory(Memory),
+}
+
+impl Extern {
+    /// The function, if it is one.
+    pub fn into_func(self) -> Option<Func> {
+        if let Extern::Func(func) = self { Some(func) } else { None }
+    }
+
+    /// The global, if it is one.
+    pub fn into_global(self) -> Option<Global> {
+        if let Extern::Global(global) = self { Some(global) } else { None }
+    }
+
+    /// The table, if it is one.
+    pub fn into_table(self) -> Option<Table> {
+        if let Extern::Table(table) = self { Some(table) } else { None }
+    }
+
+    /// The memory, if it is one.
+    pub fn into_memory(self) -> Option<Memory> {
+        if let Extern::Memory(memory) = self { Some(memory) } else { None }
+    }
+
+    /// Its type now: a memory's or table's minimum is its current size.
+    pub fn ty(&self, store: impl AsContext) -> ExternType {
+        self.type_in(store.as_context().vm())
+    }
+
+    pub(crate) fn type_in(&self, store: &VmStore) -> ExternType {
+        match self {
+            Extern::Func(func) => ExternType::Func(func.type_in(store)),
+            Extern::Global(global) => ExternType::Global(global.type_in()),
+            Extern::Table(table) => ExternType::Table(table.type_in(store)),
+            Extern::Memory(memory) => ExternType::Memory(memory.type_in(store)),
+        }
+    }
+
+    pub(crate) fn store_id(&self) -> StoreId {
+        match self {
+            Extern::Func(func) => func.store_id(),
+            Extern::Global(global) => global.store_id(),
+            Extern::Table(table) => table.store_id(),
+            Extern::Memory(memory) => memory.store_id(),
+        }
+    }
+}
+
+impl From<Func> for Extern {
+    fn from(func: Func) -> Extern {
+        Extern::Func(func)
+    }
+}
+
+impl From<Global> for Extern {
+    fn from(global: Global) -> Extern {
+        Extern::Global(global)
+    }
+}
+
+impl From<Table> for Extern {
+    fn from(table: Table) -> Extern {
+        Extern::Table(table)
+    }
+}
+
+impl From<Memory> for Extern {
+    fn from(memory: Memory) -> Extern {
+        Extern::Memory(memory)
+    }
+}
+
+/// One export of an instance.
+#[derive(Clone, Debug)]
+pub struct Export<'instance> {
+    pub(crate) name: &'instance str,
+    pub(crate) definition: Extern,
+}
+
+impl<'instance> Export<'instance> {
+    /// Its name.
+    pub fn name(&self) -> &'instance str {
+        self.name
+    }
+
+    /// What it is.
+    pub fn into_extern(self) -> Extern {
+        self.definition
+    }
+
+    /// The function, if it is one.
+    pub fn into_func(self) -> Option<Func> {
+        self.definition.into_func()
+    }
+
+    /// The memory, if it is one.
+    pub fn into_memory(self) -> Option<Memory> {
+        self.definition.into_memory()
+    }
+
+    /// The table, if it is one.
+    pub fn into_table(self) -> Option<Table> {
+        self.definition.into_table()
+    }
+
+    /// The global, if it is one.
+    pub fn into_global(self) -> Option<Global> {
+        self.definition.into_global()
+    }
+}
+
+/// Refuses a handle that belongs to another store.
+///
+/// # Panics
+/// That is a mistake of the embedder's that no guest can cause, and most accessors have no error to return.
+pub(crate) fn check_store(handle: StoreId, store: &VmStore) {
+    assert!(handle == store.id(), "a handle was used with another store than its own");
+}

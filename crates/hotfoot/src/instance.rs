@@ -1,0 +1,206 @@
+//! Instances, and modules whose imports are already known.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use hotfoot_artifact::EntityIndex;
+
+use crate::externs::{Export, Extern, check_store};
+use crate::func::Func;
+use crate::global::Global;
+use crate::linker::Definition;
+use crate::memory::Memory;
+use crate::module::Module;
+use crate::store::AsContextMut;
+use crate::table::Table;
+use crate::typed::TypedFunc;
+use crate::vm::call::{self, WasmParams, WasmResults};
+use crate::vm::store::{StoreId, VmStore};
+
+/// An instance of a module in a store.
+#[derive(Copy, Clone, Debug)]
+pub struct Instance {
+    store: StoreId,
+    index: u32,
+}
+
+impl Instance {
+    /// Instantiates a module with its imports in order, and runs its start function.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, Func, Instance, Module, Store};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::default();
+    /// let module = Module::new(&engine, r#"(module (import "" "" (func)) (start 0))"#)?;
+    /// let mut store = Store::new(&engine, 0);
+    /// let func = Func::wrap(&mut store, |mut caller: hotfoot::Caller<'_, i32>| *caller.data_mut() += 1);
+    /// Instance::new(&mut store, &module, &[func.into()])?;
+    /// assert_eq!(*store.data(), 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When imports do not fit, limits or the host refuse, a segment does not fit, or the start function traps.
+    pub fn new(mut store: impl AsContextMut, module: &Module, imports: &[Extern]) -> Result<Instance> {
+        let mut store = store.as_context_mut();
+        let expected = module.imports().len();
+        ensure!(imports.len() == expected, "expected {expected} imports, found {}", imports.len());
+        let mut values = Vec::with_capacity(expected);
+        for (value, import) in imports.iter().zip(module.imports()) {
+            check_store(value.store_id(), store.vm());
+            let definition = Definition::Extern(value.clone());
+            values.push(definition.import_value(store.vm(), &import)?);
+        }
+        Instance::from_values(store, module, &values)
+    }
+
+    pub(crate) fn from_values<T: 'static>(
+        mut store: crate::StoreContextMut<'_, T>,
+        module: &Module,
+        values: &[crate::vm::instance::ImportValue],
+    ) -> Result<Instance> {
+        ensure!(
+            crate::Engine::same(module.engine(), store.engine()),
+            "the module was compiled for another engine than the store's: make both with the same Engine"
+        );
+        let id = store.vm().id();
+        Ok(Instance { store: id, index: call::instantiate(store, module, values)? })
+    }
+
+    /// The export with this name.
+    pub fn get_export(&self, mut store: impl AsContextMut, name: &str) -> Option<Extern> {
+        let mut store = store.as_context_mut();
+        check_store(self.store, store.vm());
+        self.export_in(store.vm(), name)
+    }
+
+    /// The exported function with this name.
+    pub fn get_func(&self, store: impl AsContextMut, name: &str) -> Option<Func> {
+        self.get_export(store, name)?.into_func()
+    }
+
+    /// The exported memory with this name.
+    pub fn get_memory(&self, store: impl AsContextMut, name: &str) -> Option<Memory> {
+        self.get_export(store, name)?.into_memory()
+    }
+
+    /// The exported table with this name.
+    pub fn get_table(&self, store: impl AsContextMut, name: &str) -> Option<Table> {
+        self.get_export(store, name)?.into_table()
+    }
+
+    /// The exported global with this name.
+    pub fn get_global(&self, store: impl AsContextMut, name: &str) -> Option<Global> {
+        self.get_export(store, name)?.into_global()
+    }
+
+    /// The exported function with this name, as one of a Rust type.
+    ///
+    /// # Errors
+    /// When there is no such function, or its type is another.
+    pub fn get_typed_func<Params, Results>(
+        &self,
+        mut store: impl AsContextMut,
+        name: &str,
+    ) -> Result<TypedFunc<Params, Results>>
+    where
+        Params: WasmParams,
+        Results: WasmResults,
+    {
+        let export = self.get_export(store.as_context_mut(), name);
+        let export = export.with_context(|| format!("the instance has no export of this name: `{name}`"))?;
+        let func = export.into_func().with_context(|| format!("the export is not a function: `{name}`"))?;
+        func.typed(&store).with_context(|| format!("the export has another type: `{name}`"))
+    }
+
+    /// All exports, in the module's order.
+    pub fn exports<'a, T: 'static>(
+        &self,
+        store: impl Into<crate::StoreContextMut<'a, T>>,
+    ) -> impl ExactSizeIterator<Item = Export<'a>> + 'a {
+        let (store, _) = store.into().vm_and_data();
+        let store: &'a VmStore = store;
+        check_store(self.store, store);
+        let this = *self;
+        let exports = &store.instance(self.index).module().info().exports;
+        exports
+            .iter()
+            .map(move |export| Export { name: &export.name, definition: this.entity_in(store, export.entity) })
+    }
+
+    /// The module that it is an instance of.
+    pub fn module<'a, T: 'static>(&self, store: impl Into<crate::StoreContext<'a, T>>) -> &'a Module {
+        let store = store.into().vm();
+        check_store(self.store, store);
+        store.instance(self.index).module()
+    }
+
+    pub(crate) fn export_in(&self, store: &VmStore, name: &str) -> Option<Extern> {
+        let entity = store.instance(self.index).module().export_index(name)?;
+        Some(self.entity_in(store, entity))
+    }
+
+    fn entity_in(&self, store: &VmStore, entity: EntityIndex) -> Extern {
+        let instance = store.instance(self.index);
+        match entity {
+            EntityIndex::Func(index) => {
+                let pointer = instance.func(index).expect("the compiler makes every exported function escaping");
+                Extern::Func(Func::from_parts(self.store, pointer))
+            }
+            EntityIndex::Table(index) => Extern::Table(Table::from_parts(self.store, instance.table(index))),
+            EntityIndex::Memory(index) => Extern::Memory(Memory::from_parts(self.store, instance.memory(index))),
+            EntityIndex::Global(index) => {
+                let ty = instance.module().info().globals[index as usize];
+                Extern::Global(Global::from_parts(self.store, instance.global(index), ty))
+            }
+        }
+    }
+
+    pub(crate) fn from_parts(store: StoreId, index: u32) -> Instance {
+        Instance { store, index }
+    }
+}
+
+/// A module with its imports found and compared, so that instantiating it again does neither; made by
+/// [`Linker::instantiate_pre`](crate::Linker::instantiate_pre).
+pub struct InstancePre<T: 'static> {
+    module: Module,
+    imports: Arc<[Definition]>,
+    data: std::marker::PhantomData<fn(T)>,
+}
+
+impl<T: 'static> Clone for InstancePre<T> {
+    fn clone(&self) -> Self {
+        InstancePre { module: self.module.clone(), imports: self.imports.clone(), data: std::marker::PhantomData }
+    }
+}
+
+impl<T: 'static> std::fmt::Debug for InstancePre<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("InstancePre").field("module", &self.module).finish_non_exhaustive()
+    }
+}
+
+impl<T: 'static> InstancePre<T> {
+    pub(crate) fn new(module: Module, imports: Arc<[Definition]>) -> InstancePre<T> {
+        InstancePre { module, imports, data: std::marker::PhantomData }
+    }
+
+    /// The module.
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// Makes an instance and runs its start function.
+    ///
+    /// # Errors
+    /// When limits or the host refuse, a segment does not fit, or the start function traps.
+    pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
+        let mut store = store.as_context_mut();
+        let mut values = Vec::with_capacity(self.imports.len());
+        for (definition, import) in self.imports.iter().zip(self.module.imports()) {
+            values.push(definition.import_value(store.vm(), &import)?);
+        }
+        Instance::from_values(store, &self.module, &values)
+    }
+}

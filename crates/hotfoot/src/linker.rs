@@ -1,0 +1,373 @@
+//! The linker: names and what they stand for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::engine::Engine;
+use crate::externs::{Extern, check_store};
+use crate::func::Func;
+use crate::instance::{Instance, InstancePre};
+use crate::module::Module;
+use crate::store::{AsContext, AsContextMut};
+use crate::typed::{HostFuncHandle, IntoFunc};
+use crate::types::{ExternType, FuncType, ImportType};
+use crate::value::Val;
+use crate::vm::hostcall::{self, Caller};
+use crate::vm::instance::ImportValue;
+use crate::vm::store::VmStore;
+
+/// Satisfies imports by name. Host functions that are defined here belong to no store, so one linker serves any
+/// number of stores.
+///
+/// ```
+/// use hotfoot::{Engine, Linker, Module, Store};
+/// # fn main() -> hotfoot::Result<()> {
+/// let engine = Engine::default();
+/// let mut linker: Linker<u32> = Linker::new(&engine);
+/// linker.func_wrap("host", "count", |mut caller: hotfoot::Caller<'_, u32>| {
+///     *caller.data_mut() += 1;
+///     *caller.data()
+/// })?;
+/// let module = Module::new(&engine, r#"
+///     (module (import "host" "count" (func $count (result i32))) (export "count" (func $count)))
+/// "#)?;
+/// let pre = linker.instantiate_pre(&module)?;
+/// for _ in 0..3 {
+///     let mut store = Store::new(&engine, 0);
+///     let instance = pre.instantiate(&mut store)?;
+///     let count = instance.get_typed_func::<(), i32>(&mut store, "count")?;
+///     assert_eq!(count.call(&mut store, ())?, 1);
+/// }
+/// # Ok(()) }
+/// ```
+pub struct Linker<T: 'static> {
+    engine: Engine,
+    definitions: HashMap<String, HashMap<String, Definition>>,
+    allow_shadowing: bool,
+    data: std::marker::PhantomData<fn(T)>,
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug)]
+pub(crate) enum Definition {
+    /// Something in a store.
+    Extern(Extern),
+    /// A host function that belongs to no store.
+    HostFunc(HostFuncHandle),
+}
+
+impl Definition {
+    /// As the value of an import, when the types match.
+    pub(crate) fn import_value(&self, store: &VmStore, import: &ImportType<'_>) -> Result<ImportValue> {
+        let actual = match self {
+            Definition::Extern(value) => {
+                check_store(value.store_id(), store);
+                value.type_in(store)
+            }
+            Definition::HostFunc(func) => ExternType::Func(func.ty().clone()),
+        };
+        ensure!(
+            actual.matches(&import.ty),
+            "incompatible import type for `{}::{}`: expected {}, found {actual}",
+            import.module,
+            import.name,
+            import.ty
+        );
+        Ok(match self {
+            Definition::HostFunc(func) => ImportValue::HostFunc(func.clone()),
+            Definition::Extern(Extern::Func(func)) => ImportValue::Func(func.pointer()),
+            Definition::Extern(Extern::Table(table)) => ImportValue::Table(table.index()),
+            Definition::Extern(Extern::Memory(memory)) => ImportValue::Memory(memory.index()),
+            Definition::Extern(Extern::Global(global)) => ImportValue::Global(global.pointer()),
+        })
+    }
+
+    fn into_extern(self, store: &mut VmStore) -> Extern {
+        match self {
+            Definition::Extern(value) => value,
+            Definition::HostFunc(func) => {
+                let pointer = store.new_host_func(func);
+                Extern::Func(Func::from_parts(store.id(), pointer))
+            }
+        }
+    }
+}
+
+/// An import that a linker has no definition for.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("unknown import: `{module}::{name}` has not been defined; it must be {ty}")]
+pub struct UnknownImportError {
+    module: String,
+    name: String,
+    ty: ExternType,
+}
+
+impl UnknownImportError {
+    fn new(import: &ImportType<'_>) -> UnknownImportError {
+        UnknownImportError { module: import.module.into(), name: import.name.into(), ty: import.ty() }
+    }
+
+    /// Name of the module that is asked for it.
+    pub fn module(&self) -> &str {
+        &self.module
+    }
+
+    /// Name within that module.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it must be.
+    pub fn ty(&self) -> ExternType {
+        self.ty.clone()
+    }
+}
+
+impl<T: 'static> Clone for Linker<T> {
+    fn clone(&self) -> Self {
+        Linker {
+            engine: self.engine.clone(),
+            definitions: self.definitions.clone(),
+            allow_shadowing: self.allow_shadowing,
+            data: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<T: 'static> std::fmt::Debug for Linker<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Linker").field("definitions", &self.definitions).finish_non_exhaustive()
+    }
+}
+
+impl<T: 'static> Linker<T> {
+    /// A linker without definitions.
+    pub fn new(engine: &Engine) -> Linker<T> {
+        Linker {
+            engine: engine.clone(),
+            definitions: HashMap::new(),
+            allow_shadowing: false,
+            data: std::marker::PhantomData,
+        }
+    }
+
+    /// The engine it was made with.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Whether a name may be defined again. Default: no.
+    pub fn allow_shadowing(&mut self, allow: bool) -> &mut Self {
+        self.allow_shadowing = allow;
+        self
+    }
+
+    fn insert(&mut self, module: &str, name: &str, definition: Definition) -> Result<&mut Self> {
+        let names = self.definitions.entry(module.to_string()).or_default();
+        if !self.allow_shadowing && names.contains_key(name) {
+            bail!("import of `{module}::{name}` defined twice; `Linker::allow_shadowing` permits it");
+        }
+        names.insert(name.to_string(), definition);
+        Ok(self)
+    }
+
+    /// Defines a name as something in a store.
+    ///
+    /// # Errors
+    /// When the name is defined already.
+    pub fn define(
+        &mut self,
+        store: impl AsContext<Data = T>,
+        module: &str,
+        name: &str,
+        item: impl Into<Extern>,
+    ) -> Result<&mut Self> {
+        let item = item.into();
+        check_store(item.store_id(), store.as_context().vm());
+        self.insert(module, name, Definition::Extern(item))
+    }
+
+    /// Defines a name as a host function; see [`Func::wrap`].
+    ///
+    /// # Errors
+    /// When the name is defined already.
+    pub fn func_wrap<Params, Results>(
+        &mut self,
+        module: &str,
+        name: &str,
+        func: impl IntoFunc<T, Params, Results>,
+    ) -> Result<&mut Self> {
+        let func = func.into_host_func(&self.engine);
+        self.insert(module, name, Definition::HostFunc(func))
+    }
+
+    /// Defines a name as a host function of a type that is known only at run time; see [`Func::new`].
+    ///
+    /// # Errors
+    /// When the name is defined already.
+    pub fn func_new(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<&mut Self> {
+        self.insert(module, name, Definition::HostFunc(hostcall::untyped(ty, func)))
+    }
+
+    /// Defines each export of an instance as a name of `module`.
+    ///
+    /// # Errors
+    /// When one of the names is defined already.
+    pub fn instance(
+        &mut self,
+        mut store: impl AsContextMut<Data = T>,
+        module: &str,
+        instance: Instance,
+    ) -> Result<&mut Self> {
+        let mut store = store.as_context_mut();
+        let exports: Vec<(String, Extern)> =
+            instance.exports(&mut store).map(|export| (export.name().to_string(), export.into_extern())).collect();
+        for (name, item) in exports {
+            self.insert(module, &name, Definition::Extern(item))?;
+        }
+        Ok(self)
+    }
+
+    /// Instantiates a module and defines its exports as names of `name`. A command or reactor in the sense of WASI is
+    /// initialised if it exports `_initialize`.
+    ///
+    /// # Errors
+    /// As [`Linker::instantiate`], and when one of the names is defined already.
+    pub fn module(&mut self, mut store: impl AsContextMut<Data = T>, name: &str, module: &Module) -> Result<&mut Self> {
+        let instance = self.instantiate(store.as_context_mut(), module)?;
+        if let Some(initialize) = instance.get_func(store.as_context_mut(), "_initialize") {
+            let initialize = initialize.typed::<(), ()>(store.as_context())?;
+            initialize.call(store.as_context_mut(), ())?;
+        }
+        self.instance(store, name, instance)
+    }
+
+    /// Makes one name stand for what another stands for.
+    ///
+    /// # Errors
+    /// When the other is not defined, or the name is defined already.
+    pub fn alias(&mut self, module: &str, name: &str, as_module: &str, as_name: &str) -> Result<&mut Self> {
+        let definition = self.definition(module, name).cloned();
+        let definition = definition.with_context(|| format!("there is no item named `{module}::{name}`"))?;
+        self.insert(as_module, as_name, definition)
+    }
+
+    /// Makes every name of `module` a name of `as_module` too.
+    ///
+    /// # Errors
+    /// When one of the names is defined already.
+    pub fn alias_module(&mut self, module: &str, as_module: &str) -> Result<()> {
+        let names = self.definitions.get(module).cloned().unwrap_or_default();
+        for (name, definition) in names {
+            self.insert(as_module, &name, definition)?;
+        }
+        Ok(())
+    }
+
+    /// Defines each function that the module imports and that has no definition as one that fails.
+    ///
+    /// # Errors
+    /// When something other than a function is missing.
+    pub fn define_unknown_imports_as_traps(&mut self, module: &Module) -> Result<()> {
+        for import in module.imports() {
+            if self.definition(import.module, import.name).is_some() {
+                continue;
+            }
+            let error = UnknownImportError::new(&import);
+            let ExternType::Func(ty) = import.ty() else { return Err(error.into()) };
+            self.func_new(import.module, import.name, ty, move |_, _, _| Err(error.clone().into()))?;
+        }
+        Ok(())
+    }
+
+    /// What a name stands for.
+    pub fn get(&self, mut store: impl AsContextMut<Data = T>, module: &str, name: &str) -> Option<Extern> {
+        let definition = self.definition(module, name)?.clone();
+        Some(definition.into_extern(store.as_context_mut().vm()))
+    }
+
+    /// What an import's name stands for, whatever its type.
+    pub fn get_by_import(&self, store: impl AsContextMut<Data = T>, import: &ImportType<'_>) -> Option<Extern> {
+        self.get(store, import.module, import.name)
+    }
+
+    /// All names and what they stand for, in no order.
+    pub fn iter<'a>(
+        &'a self,
+        mut store: impl AsContextMut<Data = T> + 'a,
+    ) -> impl Iterator<Item = (&'a str, &'a str, Extern)> + 'a {
+        self.definitions.iter().flat_map(|(module, names)| names.iter().map(move |name| (module, name))).map(
+            move |(module, (name, definition))| {
+                (module.as_str(), name.as_str(), definition.clone().into_extern(store.as_context_mut().vm()))
+            },
+        )
+    }
+
+    fn definition(&self, module: &str, name: &str) -> Option<&Definition> {
+        self.definitions.get(module)?.get(name)
+    }
+
+    fn find_imports(&self, module: &Module) -> Result<Vec<Definition>> {
+        let find = |import: ImportType<'_>| {
+            let definition = self.definition(import.module, import.name);
+            definition.cloned().ok_or_else(|| UnknownImportError::new(&import).into())
+        };
+        module.imports().map(find).collect()
+    }
+
+    /// Instantiates a module with what its imports' names stand for, and runs its start function.
+    ///
+    /// # Errors
+    /// When an import is not defined ([`UnknownImportError`]) or has another type, limits or the host refuse, a
+    /// segment does not fit, or the start function traps.
+    pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>, module: &Module) -> Result<Instance> {
+        let mut store = store.as_context_mut();
+        let mut values = Vec::with_capacity(module.imports().len());
+        for (definition, import) in self.find_imports(module)?.iter().zip(module.imports()) {
+            values.push(definition.import_value(store.vm(), &import)?);
+        }
+        Instance::from_values(store, module, &values)
+    }
+
+    /// Finds and compares a module's imports once, for any number of instances.
+    ///
+    /// # Errors
+    /// When an import is not defined ([`UnknownImportError`]) or a host function has another type than is asked for.
+    pub fn instantiate_pre(&self, module: &Module) -> Result<InstancePre<T>> {
+        let definitions = self.find_imports(module)?;
+        for (definition, import) in definitions.iter().zip(module.imports()) {
+            if let Definition::HostFunc(func) = definition {
+                let actual = ExternType::Func(func.ty().clone());
+                ensure!(
+                    actual.matches(&import.ty),
+                    "incompatible import type for `{}::{}`: expected {}, found {actual}",
+                    import.module,
+                    import.name,
+                    import.ty
+                );
+            }
+        }
+        Ok(InstancePre::new(module.clone(), Arc::from(definitions)))
+    }
+
+    /// The function that runs a command: `_start` or the default export, if a module of this name was defined.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn get_default(&self, mut store: impl AsContextMut<Data = T>, module: &str) -> Result<Func> {
+        for name in ["", "_start"] {
+            if let Some(Extern::Func(func)) = self.get(store.as_context_mut(), module, name) {
+                return Ok(func);
+            }
+        }
+        bail!("`{module}` has no default function: neither `_start` nor an export without a name")
+    }
+}

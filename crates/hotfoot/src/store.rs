@@ -1,0 +1,177 @@
+//! The store, as the API shows it: who owns instances, and how everything that needs a store takes one.
+
+use crate::engine::Engine;
+use crate::limits::ResourceLimiter;
+use crate::vm::hostcall::Caller;
+use crate::vm::store::{StoreBox, StoreContext, StoreContextMut};
+
+/// Owns instances and everything that they refer to, together with the host's data `T`.
+///
+/// Nothing in a store is freed before the store is dropped. A store is used by one thread at a time.
+///
+/// ```
+/// use hotfoot::{Engine, Store};
+/// let mut store = Store::new(&Engine::default(), 5);
+/// *store.data_mut() += 1;
+/// assert_eq!(store.into_data(), 6);
+/// ```
+pub struct Store<T: 'static> {
+    inner: StoreBox<T>,
+}
+
+impl<T: 'static> Store<T> {
+    /// An empty store.
+    pub fn new(engine: &Engine, data: T) -> Store<T> {
+        Store { inner: StoreBox::new(engine.clone(), data) }
+    }
+
+    /// The host's data.
+    pub fn data(&self) -> &T {
+        self.inner.context().data()
+    }
+
+    /// The host's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        self.inner.context_mut().vm_and_data().1
+    }
+
+    /// Drops the instances and keeps the data.
+    pub fn into_data(self) -> T {
+        self.inner.into_data()
+    }
+
+    /// The engine it was made with.
+    pub fn engine(&self) -> &Engine {
+        self.inner.context().engine()
+    }
+
+    /// Asks this limiter, found in the data, before memories and tables are made or grow.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, Memory, MemoryType, Store, StoreLimits, StoreLimitsBuilder};
+    /// let limits = StoreLimitsBuilder::new().memory_size(1 << 20).build();
+    /// let mut store = Store::new(&Engine::default(), limits);
+    /// store.limiter(|limits| limits);
+    /// assert!(Memory::new(&mut store, MemoryType::new(17, None)).is_err());
+    /// ```
+    pub fn limiter(&mut self, limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static) {
+        self.inner.context_mut().set_limiter(Box::new(limiter));
+    }
+}
+
+impl<T: 'static> std::fmt::Debug for Store<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Store").field("id", &self.inner.context().vm().id()).finish_non_exhaustive()
+    }
+}
+
+impl<T: Default + 'static> Default for Store<T> {
+    fn default() -> Store<T> {
+        Store::new(&Engine::default(), T::default())
+    }
+}
+
+/// What a store can be read through: a store, a borrow of one, or the [`Caller`] of a host function.
+pub trait AsContext {
+    /// The host's data in the store.
+    type Data: 'static;
+
+    /// Borrows the store.
+    fn as_context(&self) -> StoreContext<'_, Self::Data>;
+}
+
+/// What a store can be used through: a store, a borrow of one, or the [`Caller`] of a host function.
+pub trait AsContextMut: AsContext {
+    /// Borrows the store exclusively.
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, Self::Data>;
+}
+
+impl<T: 'static> AsContext for Store<T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        self.inner.context()
+    }
+}
+
+impl<T: 'static> AsContextMut for Store<T> {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        self.inner.context_mut()
+    }
+}
+
+impl<T: 'static> AsContext for StoreContext<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        *self
+    }
+}
+
+impl<T: 'static> AsContext for StoreContextMut<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        self.shared()
+    }
+}
+
+impl<T: 'static> AsContextMut for StoreContextMut<'_, T> {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        self.reborrow()
+    }
+}
+
+impl<T: 'static> AsContext for Caller<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        self.store.shared()
+    }
+}
+
+impl<T: 'static> AsContextMut for Caller<'_, T> {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        self.store.reborrow()
+    }
+}
+
+impl<C: AsContext> AsContext for &'_ C {
+    type Data = C::Data;
+
+    fn as_context(&self) -> StoreContext<'_, C::Data> {
+        C::as_context(self)
+    }
+}
+
+impl<C: AsContext> AsContext for &'_ mut C {
+    type Data = C::Data;
+
+    fn as_context(&self) -> StoreContext<'_, C::Data> {
+        C::as_context(self)
+    }
+}
+
+impl<C: AsContextMut> AsContextMut for &'_ mut C {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, C::Data> {
+        C::as_context_mut(self)
+    }
+}
+
+impl<'a, T: 'static, C: AsContext<Data = T>> From<&'a C> for StoreContext<'a, T> {
+    fn from(store: &'a C) -> StoreContext<'a, T> {
+        store.as_context()
+    }
+}
+
+impl<'a, T: 'static, C: AsContext<Data = T>> From<&'a mut C> for StoreContext<'a, T> {
+    fn from(store: &'a mut C) -> StoreContext<'a, T> {
+        C::as_context(store)
+    }
+}
+
+impl<'a, T: 'static, C: AsContextMut<Data = T>> From<&'a mut C> for StoreContextMut<'a, T> {
+    fn from(store: &'a mut C) -> StoreContextMut<'a, T> {
+        store.as_context_mut()
+    }
+}

@@ -1,0 +1,223 @@
+//! The types of the specification, as the API shows them.
+//!
+//! Value, table, memory and global types are plain values. A function type belongs to an engine, which gives equal
+//! types one number, so that compiled code can compare types by comparing numbers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hotfoot_artifact as artifact;
+pub use hotfoot_artifact::{GlobalType, HeapType, MemoryType, Mutability, RefType, TableType, ValType};
+
+use crate::engine::Engine;
+
+/// A function type of an engine.
+///
+/// ```
+/// use hotfoot::{Engine, FuncType, ValType};
+/// let engine = Engine::default();
+/// let ty = FuncType::new(&engine, [ValType::I32, ValType::I32], [ValType::I64]);
+/// assert_eq!(ty.to_string(), "(func (param i32 i32) (result i64))");
+/// ```
+#[derive(Clone, Debug)]
+pub struct FuncType {
+    id: u32,
+    ty: Arc<artifact::FuncType>,
+}
+
+impl PartialEq for FuncType {
+    fn eq(&self, other: &FuncType) -> bool {
+        self.ty == other.ty
+    }
+}
+
+impl Eq for FuncType {}
+
+impl FuncType {
+    /// A function type with these parameters and results.
+    pub fn new(
+        engine: &Engine,
+        params: impl IntoIterator<Item = ValType>,
+        results: impl IntoIterator<Item = ValType>,
+    ) -> FuncType {
+        let ty = artifact::FuncType { params: params.into_iter().collect(), results: results.into_iter().collect() };
+        engine.types().register(&ty)
+    }
+
+    /// Parameter types.
+    pub fn params(&self) -> impl ExactSizeIterator<Item = ValType> + '_ {
+        self.ty.params.iter().copied()
+    }
+
+    /// Result types.
+    pub fn results(&self) -> impl ExactSizeIterator<Item = ValType> + '_ {
+        self.ty.results.iter().copied()
+    }
+
+    /// The number that the engine gave to the type.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+}
+
+impl fmt::Display for FuncType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ty.fmt(formatter)
+    }
+}
+
+/// The type of something that can be imported or exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExternType {
+    /// A function.
+    Func(FuncType),
+    /// A global.
+    Global(GlobalType),
+    /// A table.
+    Table(TableType),
+    /// A memory.
+    Memory(MemoryType),
+}
+
+impl ExternType {
+    /// The function type, if it is one.
+    pub fn func(&self) -> Option<&FuncType> {
+        if let ExternType::Func(ty) = self { Some(ty) } else { None }
+    }
+
+    /// The global type, if it is one.
+    pub fn global(&self) -> Option<&GlobalType> {
+        if let ExternType::Global(ty) = self { Some(ty) } else { None }
+    }
+
+    /// The table type, if it is one.
+    pub fn table(&self) -> Option<&TableType> {
+        if let ExternType::Table(ty) = self { Some(ty) } else { None }
+    }
+
+    /// The memory type, if it is one.
+    pub fn memory(&self) -> Option<&MemoryType> {
+        if let ExternType::Memory(ty) = self { Some(ty) } else { None }
+    }
+
+    /// Whether something of this type satisfies an import of type `expected` (section 3.3.15 "Matching").
+    pub(crate) fn matches(&self, expected: &ExternType) -> bool {
+        match (self, expected) {
+            (ExternType::Func(actual), ExternType::Func(expected)) => actual == expected,
+            (ExternType::Global(actual), ExternType::Global(expected)) => actual == expected,
+            (ExternType::Table(actual), ExternType::Table(expected)) => {
+                actual.element == expected.element
+                    && actual.index64 == expected.index64
+                    && limits_match((actual.minimum, actual.maximum), (expected.minimum, expected.maximum))
+            }
+            (ExternType::Memory(actual), ExternType::Memory(expected)) => {
+                actual.index64 == expected.index64
+                    && actual.shared == expected.shared
+                    && limits_match((actual.minimum, actual.maximum), (expected.minimum, expected.maximum))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn limits_match(actual: (u64, Option<u64>), expected: (u64, Option<u64>)) -> bool {
+    let maximum_fits = match (actual.1, expected.1) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(actual), Some(expected)) => actual <= expected,
+    };
+    actual.0 >= expected.0 && maximum_fits
+}
+
+impl fmt::Display for ExternType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExternType::Func(ty) => ty.fmt(formatter),
+            ExternType::Global(ty) => ty.fmt(formatter),
+            ExternType::Table(ty) => ty.fmt(formatter),
+            ExternType::Memory(ty) => ty.fmt(formatter),
+        }
+    }
+}
+
+/// One import of a module.
+#[derive(Clone, Debug)]
+pub struct ImportType<'module> {
+    pub(crate) module: &'module str,
+    pub(crate) name: &'module str,
+    pub(crate) ty: ExternType,
+}
+
+impl<'module> ImportType<'module> {
+    /// Name of the module that is asked for it.
+    pub fn module(&self) -> &'module str {
+        self.module
+    }
+
+    /// Name within that module.
+    pub fn name(&self) -> &'module str {
+        self.name
+    }
+
+    /// What it must be.
+    pub fn ty(&self) -> ExternType {
+        self.ty.clone()
+    }
+}
+
+/// One export of a module.
+#[derive(Clone, Debug)]
+pub struct ExportType<'module> {
+    pub(crate) name: &'module str,
+    pub(crate) ty: ExternType,
+}
+
+impl<'module> ExportType<'module> {
+    /// Its name.
+    pub fn name(&self) -> &'module str {
+        self.name
+    }
+
+    /// What it is.
+    pub fn ty(&self) -> ExternType {
+        self.ty.clone()
+    }
+}
+
+/// The function types of an engine and their numbers. Numbers are given once and kept for the engine's life.
+#[derive(Debug, Default)]
+pub struct TypeRegistry {
+    types: RwLock<Registered>,
+}
+
+#[derive(Debug, Default)]
+struct Registered {
+    by_type: HashMap<Arc<artifact::FuncType>, u32>,
+    by_id: Vec<Arc<artifact::FuncType>>,
+}
+
+impl TypeRegistry {
+    /// The engine's own copy of a type, with its number.
+    pub fn register(&self, ty: &artifact::FuncType) -> FuncType {
+        let known = self.types.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((ty, id)) = known.by_type.get_key_value(ty) {
+            return FuncType { id: *id, ty: ty.clone() };
+        }
+        drop(known);
+        let mut types = self.types.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((ty, id)) = types.by_type.get_key_value(ty) {
+            return FuncType { id: *id, ty: ty.clone() };
+        }
+        let (ty, id) = (Arc::new(ty.clone()), types.by_id.len() as u32);
+        types.by_type.insert(ty.clone(), id);
+        types.by_id.push(ty.clone());
+        FuncType { id, ty }
+    }
+
+    /// The type with this number, which this registry gave out.
+    pub fn get(&self, id: u32) -> FuncType {
+        let types = self.types.read().unwrap_or_else(PoisonError::into_inner);
+        FuncType { id, ty: types.by_id[id as usize].clone() }
+    }
+}

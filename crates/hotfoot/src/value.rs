@@ -1,0 +1,237 @@
+//! Values of WebAssembly, with their types.
+
+use crate::extern_ref::{ExternRef, Rooted};
+use crate::func::Func;
+use crate::types::{HeapType, ValType};
+use crate::vm::store::VmStore;
+
+/// A 128-bit vector.
+///
+/// ```
+/// use hotfoot::V128;
+/// assert_eq!(V128::from(7).as_u128(), 7);
+/// ```
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct V128(u128);
+
+impl V128 {
+    /// The bits as one little-endian number.
+    pub fn as_u128(&self) -> u128 {
+        self.0
+    }
+}
+
+impl From<u128> for V128 {
+    fn from(bits: u128) -> V128 {
+        V128(bits)
+    }
+}
+
+impl From<V128> for u128 {
+    fn from(vector: V128) -> u128 {
+        vector.0
+    }
+}
+
+/// A value of any type. Floats are kept as their bits, so that no NaN is changed on the way.
+///
+/// ```
+/// use hotfoot::Val;
+/// assert_eq!(Val::from(2.5f64).f64(), Some(2.5));
+/// assert_eq!(Val::I32(1).i64(), None);
+/// ```
+#[derive(Copy, Clone, Debug)]
+pub enum Val {
+    /// A 32-bit integer.
+    I32(i32),
+    /// A 64-bit integer.
+    I64(i64),
+    /// A 32-bit float, as bits.
+    F32(u32),
+    /// A 64-bit float, as bits.
+    F64(u64),
+    /// A 128-bit vector.
+    V128(V128),
+    /// A function, or null.
+    FuncRef(Option<Func>),
+    /// A value of the host's, or null.
+    ExternRef(Option<Rooted<ExternRef>>),
+}
+
+macro_rules! getters {
+    ($($(#[$doc:meta])* $name:ident $unwrap:ident $ty:ty, $pattern:pat => $value:expr;)*) => {
+        impl Val {$(
+            $(#[$doc])*
+            pub fn $name(&self) -> Option<$ty> {
+                if let $pattern = self { Some($value) } else { None }
+            }
+
+            /// The same, when the type is known.
+            ///
+            /// # Panics
+            /// When the value has another type.
+            pub fn $unwrap(&self) -> $ty {
+                self.$name().expect(concat!("the value is not of the type asked for: ", stringify!($name)))
+            }
+        )*}
+    };
+}
+
+getters! {
+    /// The 32-bit integer, if it is one.
+    i32 unwrap_i32 i32, Val::I32(value) => *value;
+    /// The 64-bit integer, if it is one.
+    i64 unwrap_i64 i64, Val::I64(value) => *value;
+    /// The 32-bit float, if it is one.
+    f32 unwrap_f32 f32, Val::F32(bits) => f32::from_bits(*bits);
+    /// The 64-bit float, if it is one.
+    f64 unwrap_f64 f64, Val::F64(bits) => f64::from_bits(*bits);
+    /// The vector, if it is one.
+    v128 unwrap_v128 V128, Val::V128(value) => *value;
+    /// The function or null, if it is a function reference.
+    func_ref unwrap_func_ref Option<&Func>, Val::FuncRef(func) => func.as_ref();
+    /// The host value or null, if it is an external reference.
+    extern_ref unwrap_extern_ref Option<&Rooted<ExternRef>>, Val::ExternRef(value) => value.as_ref();
+}
+
+impl Val {
+    /// Null of a reference type's hierarchy.
+    pub fn null_ref(heap: HeapType) -> Val {
+        match heap {
+            HeapType::Func => Val::FuncRef(None),
+            HeapType::Extern => Val::ExternRef(None),
+        }
+    }
+
+    /// Zero, or null.
+    pub fn default_for_ty(ty: &ValType) -> Val {
+        match ty {
+            ValType::I32 => Val::I32(0),
+            ValType::I64 => Val::I64(0),
+            ValType::F32 => Val::F32(0),
+            ValType::F64 => Val::F64(0),
+            ValType::V128 => Val::V128(V128::default()),
+            ValType::Ref(reference) => Val::null_ref(reference.heap),
+        }
+    }
+
+    /// Whether the value is of this type, in this store.
+    pub(crate) fn matches(&self, store: &VmStore, ty: &ValType) -> bool {
+        match (self, ty) {
+            (Val::I32(_), ValType::I32)
+            | (Val::I64(_), ValType::I64)
+            | (Val::F32(_), ValType::F32)
+            | (Val::F64(_), ValType::F64)
+            | (Val::V128(_), ValType::V128) => true,
+            (Val::FuncRef(func), ValType::Ref(reference)) => {
+                reference.heap == HeapType::Func
+                    && func.as_ref().map_or(reference.nullable, |func| func.store_id() == store.id())
+            }
+            (Val::ExternRef(value), ValType::Ref(reference)) => {
+                reference.heap == HeapType::Extern
+                    && value.as_ref().map_or(reference.nullable, |value| value.store_id() == store.id())
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<i32> for Val {
+    fn from(value: i32) -> Val {
+        Val::I32(value)
+    }
+}
+
+impl From<i64> for Val {
+    fn from(value: i64) -> Val {
+        Val::I64(value)
+    }
+}
+
+impl From<f32> for Val {
+    fn from(value: f32) -> Val {
+        Val::F32(value.to_bits())
+    }
+}
+
+impl From<f64> for Val {
+    fn from(value: f64) -> Val {
+        Val::F64(value.to_bits())
+    }
+}
+
+impl From<V128> for Val {
+    fn from(value: V128) -> Val {
+        Val::V128(value)
+    }
+}
+
+impl From<Func> for Val {
+    fn from(func: Func) -> Val {
+        Val::FuncRef(Some(func))
+    }
+}
+
+impl From<Ref> for Val {
+    fn from(reference: Ref) -> Val {
+        match reference {
+            Ref::Func(func) => Val::FuncRef(func),
+            Ref::Extern(value) => Val::ExternRef(value),
+        }
+    }
+}
+
+/// A reference of any type.
+#[derive(Copy, Clone, Debug)]
+pub enum Ref {
+    /// A function, or null.
+    Func(Option<Func>),
+    /// A value of the host's, or null.
+    Extern(Option<Rooted<ExternRef>>),
+}
+
+impl Ref {
+    /// Null of a reference type's hierarchy.
+    pub fn null(heap: &HeapType) -> Ref {
+        match heap {
+            HeapType::Func => Ref::Func(None),
+            HeapType::Extern => Ref::Extern(None),
+        }
+    }
+
+    /// Whether it is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Ref::Func(None) | Ref::Extern(None))
+    }
+
+    /// The function or null, if it is a function reference.
+    pub fn as_func(&self) -> Option<Option<&Func>> {
+        if let Ref::Func(func) = self { Some(func.as_ref()) } else { None }
+    }
+
+    /// The host value or null, if it is an external reference.
+    pub fn as_extern(&self) -> Option<Option<&Rooted<ExternRef>>> {
+        if let Ref::Extern(value) = self { Some(value.as_ref()) } else { None }
+    }
+
+    /// The reference in a value, if it holds one.
+    pub(crate) fn from_val(value: Val) -> Option<Ref> {
+        match value {
+            Val::FuncRef(func) => Some(Ref::Func(func)),
+            Val::ExternRef(value) => Some(Ref::Extern(value)),
+            _ => None,
+        }
+    }
+}
+
+impl From<Func> for Ref {
+    fn from(func: Func) -> Ref {
+        Ref::Func(Some(func))
+    }
+}
+
+impl From<Rooted<ExternRef>> for Ref {
+    fn from(value: Rooted<ExternRef>) -> Ref {
+        Ref::Extern(Some(value))
+    }
+}

@@ -1,0 +1,156 @@
+//! One stay of a thread in compiled code, from the call that entered it to its return or unwinding.
+//!
+//! Activations of a thread form a chain (host → wasm → host → wasm), newest first, reachable from a thread-local
+//! pointer: that is all the signal handler needs. Each lives in the stack frame of the Rust function that entered.
+
+use std::cell::Cell;
+use std::mem::offset_of;
+use std::ptr::{self, NonNull};
+
+use hotfoot_abi::trap::TrapCode;
+use hotfoot_abi::vmctx::{VmContext, VmFuncRef};
+
+use super::slot::Slot;
+use super::store::VmStore;
+use super::sys::arch;
+use super::trap::{self, Pending};
+
+thread_local! {
+    static CURRENT: Cell<*const Activation> = const { Cell::new(ptr::null()) };
+}
+
+/// See the module's documentation. `repr(C)` because `arch::enter` writes the first field.
+#[repr(C)]
+pub struct Activation {
+    /// Stack pointer inside `arch::enter`, from which `arch::unwind` continues.
+    entry_sp: usize,
+    previous: *const Activation,
+    store: NonNull<VmStore>,
+    /// Where the store's previous stay in compiled code was left, for backtraces.
+    outer_exit: (usize, usize),
+    /// Set by the signal handler for the trap exit: code, program counter, frame pointer.
+    fault: Cell<Option<(TrapCode, usize, usize)>>,
+}
+
+impl Activation {
+    /// For `arch`: where `enter` puts the stack pointer.
+    pub const ENTRY_SP_OFFSET: usize = offset_of!(Activation, entry_sp);
+
+    /// Frame pointer of the `enter` frame: where a walk over compiled frames ends.
+    pub fn entry_frame(&self) -> usize {
+        self.entry_sp + arch::ENTRY_FRAME_OFFSET
+    }
+
+    /// The store whose code this activation runs.
+    pub fn store(&self) -> NonNull<VmStore> {
+        self.store
+    }
+
+    /// Frame pointer and program counter at which the store left compiled code before it was entered again.
+    pub fn outer_exit(&self) -> (usize, usize) {
+        self.outer_exit
+    }
+}
+
+/// The thread's activations, newest first.
+///
+/// # Safety
+/// S9: the references must not be kept past the calls that they describe.
+pub unsafe fn chain<'a>() -> impl Iterator<Item = &'a Activation> {
+    let mut next = CURRENT.get();
+    std::iter::from_fn(move || {
+        // SAFETY: S9, a non-null link points into a frame of this thread that has not returned.
+        let activation = unsafe { next.as_ref() }?;
+        next = activation.previous;
+        Some(activation)
+    })
+}
+
+/// Runs `func` with its arguments in `slots`, where the results are left.
+///
+/// # Safety
+/// S1, S2: `store` is the pinned store that `func` belongs to and no Rust reference into it is alive. S7: `slots`
+/// holds the function's arguments and has room for its results; `func.entry` is its type's trampoline.
+pub unsafe fn enter(store: NonNull<VmStore>, func: VmFuncRef, slots: *mut Slot) -> Result<(), Pending> {
+    let previous = CURRENT.get();
+    // SAFETY: S1, the store is alive and nobody else uses it.
+    let ctx = unsafe { &raw mut (*store.as_ptr()).ctx };
+    // SAFETY: S1, as above.
+    let (outer_limit, outer_exit) = unsafe { ((*ctx).stack_limit, ((*ctx).last_exit_fp, (*ctx).last_exit_pc)) };
+    let limit = if previous.is_null() {
+        // SAFETY: S1, as above.
+        let allowance = unsafe { (*store.as_ptr()).max_wasm_stack() };
+        arch::stack_pointer().saturating_sub(allowance)
+    } else {
+        // SAFETY: S9, the newest activation of this thread; one allowance serves the whole thread, whatever stores it
+        // goes through, so that recursion through the host is bounded too.
+        unsafe { (*(*previous).store.as_ptr()).ctx.stack_limit }
+    };
+    let mut activation = Activation { entry_sp: 0, previous, store, outer_exit, fault: Cell::new(None) };
+    // SAFETY: S1, as above; S4, S7: the entry trampoline matches the function by the caller's promise.
+    let left = unsafe {
+        (*ctx).stack_limit = limit;
+        let caller = VmStore::host_context(store);
+        let activation = &raw mut activation;
+        CURRENT.set(activation);
+        let left = arch::enter(func.entry, func.vmctx, caller, func.code, slots.cast(), activation);
+        CURRENT.set(previous);
+        (*ctx).stack_limit = outer_limit;
+        ((*ctx).last_exit_fp, (*ctx).last_exit_pc) = outer_exit;
+        left
+    };
+    if left == 0 {
+        return Ok(());
+    }
+    // SAFETY: S1, compiled code has been left, so a short borrow of the store is exclusive.
+    Err(unsafe { (*store.as_ptr()).take_pending() })
+}
+
+/// Leaves the newest activation with the store's pending error.
+///
+/// # Safety
+/// S8: called below compiled code of that activation, and no frame on the way owns anything.
+pub unsafe fn unwind() -> ! {
+    // SAFETY: S8, by the caller's promise.
+    unsafe { arch::unwind(CURRENT.get()) }
+}
+
+/// Where an interrupted thread continues: `function(argument)`.
+pub struct Exit {
+    /// Address of the function.
+    pub function: usize,
+    /// Its only argument.
+    pub argument: usize,
+}
+
+/// Decides whether a hardware fault is a trap of this thread's guest. Async-signal-safe: reads memory that does not
+/// change while compiled code runs, takes no lock, allocates nothing.
+pub fn claim_fault(pc: usize, fp: usize) -> Option<Exit> {
+    let current = CURRENT.get();
+    // SAFETY: S9, the newest activation of this thread is in a frame that has not returned.
+    let activation = unsafe { current.as_ref() }?;
+    // SAFETY: S9, the store outlives the activation; its code index is replaced as a whole and never edited.
+    let code = unsafe { VmStore::code_index(activation.store) }.find(pc)?.code().trap_at(pc)?;
+    activation.fault.set(Some((code, pc, fp)));
+    Some(Exit { function: exit_by_trap as *const () as usize, argument: current as usize })
+}
+
+/// Continues after the signal handler, on the guest's stack: records what happened and leaves compiled code.
+extern "C" fn exit_by_trap(activation: *const Activation) -> ! {
+    // SAFETY: S9, `claim_fault` passed the thread's newest activation; S2: the guest was interrupted, so the store is
+    // in the state in which compiled code calls the runtime.
+    unsafe {
+        let activation = &*activation;
+        if let Some((code, pc, fp)) = activation.fault.take() {
+            let store = activation.store;
+            let backtrace = trap::capture(store, Some((fp, pc)));
+            (*store.as_ptr()).set_pending(Pending::Trap(code, backtrace));
+        }
+        arch::unwind(activation)
+    }
+}
+
+/// The caller's context when the host calls a host function: no instance.
+pub fn is_host_context(context: &VmContext) -> bool {
+    context.instance == u32::MAX
+}

@@ -1,0 +1,241 @@
+//! The runtime's side of [`hotfoot_abi::builtin`].
+//!
+//! Each function here is called by a trampoline in compiled code with arguments that the compiler chose: indices are
+//! valid for the module of the context that is passed, references are of the right type. Amounts and addresses are the
+//! guest's and are checked. Nothing may unwind into compiled code: [`guard`] turns errors and panics into a pending
+//! error and the builtin's failure value.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+
+use anyhow::Result;
+use hotfoot_abi::builtin::Builtin;
+use hotfoot_abi::trap::TrapCode;
+use hotfoot_abi::vmctx::VmContext;
+
+use super::activation;
+use super::store::VmStore;
+use super::table::TableData;
+use super::trap::{self, Pending};
+use crate::trap::Trap;
+
+/// The function pointers, by number of the builtin.
+pub static TABLE: BuiltinTable = BuiltinTable([
+    raise as *const u8,
+    raise_trap as *const u8,
+    memory_grow as *const u8,
+    memory_fill as *const u8,
+    memory_copy as *const u8,
+    memory_init as *const u8,
+    data_drop as *const u8,
+    table_grow as *const u8,
+    table_fill as *const u8,
+    table_copy as *const u8,
+    table_init as *const u8,
+    elem_drop as *const u8,
+]);
+
+/// An array of addresses of functions.
+#[repr(transparent)]
+pub struct BuiltinTable([*const u8; Builtin::COUNT]);
+
+// SAFETY: S6, addresses of code never change.
+unsafe impl Sync for BuiltinTable {}
+
+impl BuiltinTable {
+    /// Address of the first pointer.
+    pub fn as_ptr(&self) -> *const *const u8 {
+        self.0.as_ptr()
+    }
+}
+
+/// Runs `f` with the calling instance's store; its error or panic becomes pending and the result is `failure`.
+///
+/// # Safety
+/// S1, S2: `context` is the instance's whose code called, and that code waits for the result.
+unsafe fn guard<R>(context: *mut VmContext, failure: R, f: impl FnOnce(&mut VmStore, u32) -> Result<R>) -> R {
+    // SAFETY: S1, by the caller's promise; S2, the guest waits, so the borrow is exclusive while `f` runs.
+    let (store, instance) = unsafe { ((*context).store.cast::<VmStore>(), (*context).instance) };
+    // SAFETY: S1, a context's store pointer is never null.
+    let store = unsafe { NonNull::new_unchecked(store) };
+    // SAFETY: S2, as above.
+    match catch_unwind(AssertUnwindSafe(|| f(unsafe { &mut *store.as_ptr() }, instance))) {
+        Ok(Ok(value)) => value,
+        Ok(Err(error)) => {
+            // SAFETY: S9, the trampoline recorded where the guest stands.
+            unsafe { VmStore::set_pending_error(store, error) };
+            failure
+        }
+        Err(panic) => {
+            // SAFETY: S2, a short exclusive borrow.
+            unsafe { (*store.as_ptr()).set_pending(Pending::Panic(panic)) };
+            failure
+        }
+    }
+}
+
+unsafe extern "C" fn raise(_context: *mut VmContext) -> ! {
+    // SAFETY: S8, called by compiled code; this frame owns nothing.
+    unsafe { activation::unwind() }
+}
+
+unsafe extern "C" fn raise_trap(context: *mut VmContext, code: u32) -> ! {
+    // SAFETY: S1, S9, called by compiled code through its trampoline; S8, everything owned is dropped in the block.
+    unsafe {
+        {
+            let store = NonNull::new_unchecked((*context).store.cast::<VmStore>());
+            let code = TrapCode::from_u8(code as u8).unwrap_or(TrapCode::UnreachableCodeReached);
+            let backtrace = trap::capture(store, None);
+            (*store.as_ptr()).set_pending(Pending::Trap(code, backtrace));
+        }
+        activation::unwind()
+    }
+}
+
+/// What the compiler expects of a grow builtin: the old size, or -1.
+fn grown(old: Option<u64>) -> u64 {
+    old.unwrap_or(u64::MAX)
+}
+
+/// [`Builtin::signature`]'s failure value for a grow builtin.
+const GROW_FAILED: u64 = -2i64 as u64;
+
+unsafe extern "C" fn memory_grow(context: *mut VmContext, memory: u32, delta: u64) -> u64 {
+    // SAFETY: S1, called by compiled code.
+    unsafe {
+        guard(context, GROW_FAILED, |store, instance| {
+            let memory = store.instance(instance).memory(memory);
+            store.grow_memory(memory, delta).map(grown)
+        })
+    }
+}
+
+unsafe extern "C" fn memory_fill(context: *mut VmContext, memory: u32, dst: u64, byte: u32, len: u64) -> u32 {
+    // SAFETY: S1, called by compiled code.
+    unsafe {
+        guard(context, 0, |store, instance| {
+            let memory = store.instance(instance).memory(memory);
+            let bytes = store.memory_mut(memory).bytes_mut();
+            let end = dst.checked_add(len).ok_or(Trap::MemoryOutOfBounds)?;
+            bytes.get_mut(dst as usize..end as usize).ok_or(Trap::MemoryOutOfBounds)?.fill(byte as u8);
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn memory_copy(
+    context: *mut VmContext,
+    dst_memory: u32,
+    src_memory: u32,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> u32 {
+    // SAFETY: S1, called by compiled code.
+    unsafe {
+        guard(context, 0, |store, instance| {
+            let instance = store.instance(instance);
+            let (to, from) = (store.memory(instance.memory(dst_memory)), store.memory(instance.memory(src_memory)));
+            let inside = |start: u64, limit: usize| start.checked_add(len).is_some_and(|end| end <= limit as u64);
+            let fits = inside(dst, to.byte_len()) && inside(src, from.byte_len());
+            VmStore::trap_unless(fits, TrapCode::MemoryOutOfBounds)?;
+            // SAFETY: S5, both ranges are accessible; they may overlap, which `copy` allows.
+            std::ptr::copy(from.base().add(src as usize), to.base().add(dst as usize), len as usize);
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn memory_init(
+    context: *mut VmContext,
+    memory: u32,
+    segment: u32,
+    dst: u64,
+    src: u32,
+    len: u32,
+) -> u32 {
+    // SAFETY: S1, called by compiled code.
+    unsafe {
+        guard(context, 0, |store, instance| {
+            store.memory_init(instance, memory, segment, dst, src.into(), len.into()).map(|()| 1)
+        })
+    }
+}
+
+unsafe extern "C" fn data_drop(context: *mut VmContext, segment: u32) {
+    // SAFETY: S1, called by compiled code.
+    unsafe {
+        guard(context, (), |store, instance| {
+            store.instances[instance as usize].drop_data(segment);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn table_grow(context: *mut VmContext, table: u32, delta: u64, element: u64) -> u64 {
+    // SAFETY: S1, called by compiled code; S7, the compiler passes an element of the table's type.
+    unsafe {
+        guard(context, GROW_FAILED, |store, instance| {
+            let table = store.instance(instance).table(table);
+            store.grow_table(table, delta, element).map(grown)
+        })
+    }
+}
+
+unsafe extern "C" fn table_fill(context: *mut VmContext, table: u32, dst: u64, element: u64, len: u64) -> u32 {
+    // SAFETY: S1, called by compiled code; S7, the compiler passes an element of the table's type.
+    unsafe {
+        guard(context, 0, |store, instance| {
+            let table = store.instance(instance).table(table);
+            let filled = store.tables[table as usize].fill(dst, element, len);
+            VmStore::trap_unless(filled, TrapCode::TableOutOfBounds).map(|()| 1)
+        })
+    }
+}
+
+unsafe extern "C" fn table_copy(
+    context: *mut VmContext,
+    dst_table: u32,
+    src_table: u32,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> u32 {
+    // SAFETY: S1, called by compiled code; S7, validation compared the tables' types.
+    unsafe {
+        guard(context, 0, |store, instance| {
+            let instance = store.instance(instance);
+            let (to, from) = (instance.table(dst_table), instance.table(src_table));
+            let tables = store.tables.as_mut_ptr();
+            let table = |index: u32| NonNull::new_unchecked(tables.add(index as usize));
+            let copied = TableData::copy(table(to), dst, table(from), src, len);
+            VmStore::trap_unless(copied, TrapCode::TableOutOfBounds).map(|()| 1)
+        })
+    }
+}
+
+unsafe extern "C" fn table_init(
+    context: *mut VmContext,
+    table: u32,
+    segment: u32,
+    dst: u64,
+    src: u32,
+    len: u32,
+) -> u32 {
+    // SAFETY: S1, called by compiled code; S7, validation compared the types.
+    unsafe {
+        guard(context, 0, |store, instance| {
+            store.table_init(instance, table, segment, dst, src.into(), len.into()).map(|()| 1)
+        })
+    }
+}
+
+unsafe extern "C" fn elem_drop(context: *mut VmContext, segment: u32) {
+    // SAFETY: S1, called by compiled code.
+    unsafe {
+        guard(context, (), |store, instance| {
+            store.instances[instance as usize].drop_elements(segment);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! A mapped artifact: machine code that can run and tables that are read where they lie.
+
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use hotfoot_abi::trap::TrapCode;
+use hotfoot_artifact::Artifact;
+
+use super::sys::{mmap::Mmap, page};
+use crate::module::Module;
+
+/// One module's code and tables, mapped.
+///
+/// Invariant S6: the mapping's bytes do not change while this value lives, so slices into it stay valid; text is
+/// executable, everything else read-only.
+#[derive(Debug)]
+pub struct ModuleCode {
+    /// Slices of `map`; the lifetime is a promise that the mapping is not dropped before.
+    artifact: Artifact<'static>,
+    text: Range<usize>,
+    len: usize,
+    map: Mmap,
+}
+
+impl ModuleCode {
+    /// Copies an artifact into memory of its own and makes its text executable.
+    pub fn from_bytes(bytes: &[u8]) -> Result<ModuleCode> {
+        let mut map = Mmap::reserve(bytes.len()).context("cannot reserve memory for compiled code")?;
+        let all = 0..map.len();
+        map.make_writable(all.clone()).context("cannot get memory for compiled code")?;
+        // SAFETY: S5, the mapping is ours, writable, and at least as long as the bytes.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), map.base().as_ptr(), bytes.len()) };
+        map.make_readable(all)?;
+        ModuleCode::new(map, bytes.len())
+    }
+
+    /// Maps an artifact's file and uses it in place.
+    pub fn from_file(path: &Path) -> Result<ModuleCode> {
+        let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let len = file.metadata()?.len() as usize;
+        let map = Mmap::file(&file).with_context(|| format!("cannot map {}", path.display()))?;
+        ModuleCode::new(map, len)
+    }
+
+    fn new(mut map: Mmap, len: usize) -> Result<ModuleCode> {
+        // SAFETY: S6, the mapping holds `len` readable bytes that nobody changes, and `artifact` is dropped with it.
+        let bytes: &'static [u8] = unsafe { std::slice::from_raw_parts(map.base().as_ptr(), len) };
+        let artifact = Artifact::parse(bytes)?;
+        let in_file = artifact.text_range.clone();
+        if !in_file.is_empty() {
+            anyhow::ensure!(
+                in_file.start.is_multiple_of(page::size()),
+                "the host's pages are larger than the artifact's"
+            );
+            let end = page::round_up(in_file.end).unwrap_or(usize::MAX).min(map.len());
+            map.make_executable(in_file.start..end).context("cannot make compiled code executable")?;
+        }
+        let start = map.base().as_ptr() as usize + in_file.start;
+        Ok(ModuleCode { artifact, text: start..start + in_file.len(), len, map })
+    }
+
+    /// The tables.
+    pub fn artifact(&self) -> &Artifact<'_> {
+        &self.artifact
+    }
+
+    /// The whole artifact.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: S6, `len` readable bytes that do not change.
+        unsafe { std::slice::from_raw_parts(self.map.base().as_ptr(), self.len) }
+    }
+
+    /// Addresses of the code.
+    pub fn text(&self) -> Range<usize> {
+        self.text.clone()
+    }
+
+    /// The address of the code at an offset, or null where there is none.
+    pub fn address(&self, code_offset: u32) -> *const u8 {
+        if (code_offset as usize) < self.text.len() {
+            (self.text.start + code_offset as usize) as *const u8
+        } else {
+            std::ptr::null()
+        }
+    }
+
+    /// Where in the text a program counter is.
+    pub fn offset_of(&self, pc: usize) -> Option<u32> {
+        self.text.contains(&pc).then(|| (pc - self.text.start) as u32)
+    }
+
+    /// The trap that the instruction at `pc` may raise. Async-signal-safe.
+    pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
+        self.artifact.trap_at(self.offset_of(pc)?)
+    }
+}
+
+/// Finds the code that a program counter is in; immutable, so a signal handler may read it.
+#[derive(Debug, Default)]
+pub struct CodeIndex {
+    /// Ascending by start of text.
+    modules: Vec<Module>,
+}
+
+impl CodeIndex {
+    /// The module whose text contains `pc`. Async-signal-safe.
+    pub fn find(&self, pc: usize) -> Option<&Module> {
+        let next = self.modules.partition_point(|module| module.code().text.start <= pc);
+        self.modules.get(next.checked_sub(1)?).filter(|module| module.code().text.contains(&pc))
+    }
+
+    /// The index with one more module.
+    pub fn with(&self, module: Module) -> CodeIndex {
+        let mut modules = self.modules.clone();
+        let at = modules.partition_point(|other| other.code().text.start < module.code().text.start);
+        modules.insert(at, module);
+        CodeIndex { modules }
+    }
+
+    /// Every module in the index.
+    pub fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+}

@@ -1,0 +1,197 @@
+//! Wasm → host: host functions as compiled code calls them.
+//!
+//! A host function is one reference-counted block that begins with the context compiled code passes as callee:
+//!
+//! ```text
+//!  HostFunc<F>   ┌ VmHostContext { magic, host: thunk::<F> } ┐
+//!                │ type                                      │
+//!                └ F: the closure                            ┘
+//! ```
+//!
+//! The block belongs to no store: the same one serves every store whose data is a `T`. The store is found through the
+//! caller's context, so importing a host function costs a copy of 32 bytes.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use anyhow::Result;
+use hotfoot_abi::vmctx::{HOST_MAGIC, VmContext, VmFuncRef, VmHostContext};
+
+use super::activation;
+use super::call::{WasmParams, WasmRet};
+use super::slot::Slot;
+use super::store::{StoreContextMut, VmStore};
+use super::trap::Pending;
+use crate::engine::Engine;
+use crate::types::FuncType;
+use crate::value::Val;
+
+/// See the module's documentation.
+#[repr(C)]
+pub struct HostFunc<F: ?Sized> {
+    context: VmHostContext,
+    ty: FuncType,
+    func: F,
+}
+
+/// A host function of any closure type.
+pub type AnyHostFunc = HostFunc<dyn Any + Send + Sync>;
+
+// SAFETY: S10, the context is constant and the closure is `Send`.
+unsafe impl<F: Send + ?Sized> Send for HostFunc<F> {}
+// SAFETY: S10, the context is constant and the closure is `Sync`.
+unsafe impl<F: Sync + ?Sized> Sync for HostFunc<F> {}
+
+impl<F: ?Sized> fmt::Debug for HostFunc<F> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HostFunc").field("ty", &self.ty).finish_non_exhaustive()
+    }
+}
+
+impl AnyHostFunc {
+    /// Its type.
+    pub fn ty(&self) -> &FuncType {
+        &self.ty
+    }
+
+    /// Its type's number in the engine.
+    pub fn type_id(&self) -> u32 {
+        self.ty.id()
+    }
+
+    /// The function as a value, called from wasm through the trampoline at `code`.
+    pub(super) fn reference(&self, code: *const u8) -> VmFuncRef {
+        VmFuncRef {
+            code,
+            vmctx: (&raw const self.context).cast_mut().cast(),
+            entry: std::ptr::null(),
+            type_id: self.type_id(),
+            reserved: 0,
+        }
+    }
+}
+
+/// What a host function knows about its call: the calling store, and the instance that called.
+pub struct Caller<'a, T: 'static> {
+    pub(crate) store: StoreContextMut<'a, T>,
+    /// The calling instance's number; none when the host called.
+    pub(crate) instance: Option<u32>,
+}
+
+impl<T: 'static> Caller<'_, T> {
+    /// # Safety
+    /// As [`StoreContextMut::from_caller`].
+    unsafe fn new(context: NonNull<VmContext>) -> Self {
+        // SAFETY: by the caller's promise.
+        let (store, context) = unsafe { (StoreContextMut::from_caller(context), context.as_ref()) };
+        let instance = (!activation::is_host_context(context)).then_some(context.instance);
+        Caller { store, instance }
+    }
+}
+
+fn new_block<F: Send + Sync + 'static>(ty: FuncType, host: *const u8, func: F) -> Arc<AnyHostFunc> {
+    Arc::new(HostFunc { context: VmHostContext { magic: HOST_MAGIC, reserved: 0, host }, ty, func })
+}
+
+/// A host function from a closure whose Rust type says the function type.
+pub fn typed<T, P, R, F>(engine: &Engine, func: F) -> Arc<AnyHostFunc>
+where
+    T: 'static,
+    P: WasmParams,
+    R: WasmRet,
+    F: Fn(Caller<'_, T>, P) -> R + Send + Sync + 'static,
+{
+    let ty = FuncType::new(engine, P::valtypes(), R::valtypes());
+    new_block(ty, typed_thunk::<T, P, R, F> as *const u8, func)
+}
+
+/// A host function from a type and a closure over values.
+pub fn untyped<T, F>(ty: FuncType, func: F) -> Arc<AnyHostFunc>
+where
+    T: 'static,
+    F: Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+{
+    new_block(ty, untyped_thunk::<T, F> as *const u8, func)
+}
+
+/// Runs the body of a thunk; an error or panic becomes pending, and the result tells the trampoline to unwind.
+///
+/// # Safety
+/// S1, S2: `caller` is the context of the guest, or host, that called and now waits.
+unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -> u8 {
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    // SAFETY: S1, a context's store pointer is never null.
+    let store = unsafe { NonNull::new_unchecked(caller.as_ref().store.cast::<VmStore>()) };
+    match outcome {
+        Ok(Ok(())) => return 1,
+        // SAFETY: S9, the trampoline recorded where the guest stands.
+        Ok(Err(error)) => unsafe { VmStore::set_pending_error(store, error) },
+        // SAFETY: S2, a short exclusive borrow.
+        Err(panic) => unsafe { (*store.as_ptr()).set_pending(Pending::Panic(panic)) },
+    }
+    0
+}
+
+unsafe extern "C" fn typed_thunk<T, P, R, F>(
+    callee: NonNull<HostFunc<F>>,
+    caller: NonNull<VmContext>,
+    slots: *mut Slot,
+    _count: usize,
+) -> u8
+where
+    T: 'static,
+    P: WasmParams,
+    R: WasmRet,
+    F: Fn(Caller<'_, T>, P) -> R,
+{
+    // SAFETY: S3, the block lives as long as the stores that refer to it; S10, its store's data is a `T`; S7, the slots
+    // hold the parameters of the function's type, which is what `P` says, and have room for the results.
+    unsafe {
+        guard(caller, || {
+            let mut call = Caller::new(caller);
+            let params = P::load(call.store.vm(), slots);
+            let results = (callee.as_ref().func)(call, params);
+            results.store(StoreContextMut::<T>::from_caller(caller).vm(), slots)
+        })
+    }
+}
+
+unsafe extern "C" fn untyped_thunk<T, F>(
+    callee: NonNull<HostFunc<F>>,
+    caller: NonNull<VmContext>,
+    slots: *mut Slot,
+    _count: usize,
+) -> u8
+where
+    T: 'static,
+    F: Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()>,
+{
+    // SAFETY: as in `typed_thunk`; the parameters' types are those of the function type.
+    unsafe {
+        guard(caller, || {
+            let block = callee.as_ref();
+            let mut call = Caller::new(caller);
+            let store = call.store.vm();
+            let params: Vec<Val> = block
+                .ty
+                .params()
+                .enumerate()
+                .map(|(index, ty)| Val::from_slot(store, *slots.add(index), &ty))
+                .collect();
+            let mut results: Vec<Val> = block.ty.results().map(|ty| Val::default_for_ty(&ty)).collect();
+            (block.func)(call, &params, &mut results)?;
+            let mut store = StoreContextMut::<T>::from_caller(caller);
+            for (index, (value, ty)) in results.iter().zip(block.ty.results()).enumerate() {
+                anyhow::ensure!(
+                    value.matches(store.vm(), &ty),
+                    "a host function returned a value of another type than it declares: result {index} is {value:?}, expected {ty}"
+                );
+                slots.add(index).write(value.to_slot(store.vm())?);
+            }
+            Ok(())
+        })
+    }
+}

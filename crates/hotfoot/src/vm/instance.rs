@@ -1,0 +1,435 @@
+//! One instance: its VM context, and what its module's indices mean in its store.
+//!
+//! Instantiation follows the specification, section 4.5.4 "Instantiation"; the step numbers below are its. Types of
+//! imports were compared before ([`crate::linker`]).
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use anyhow::Result;
+use hotfoot_abi::trap::TrapCode;
+use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmTable};
+use hotfoot_artifact::{ConstExpr, ConstOp, DataMode, ElementItems, ElementMode, NONE};
+
+use super::allocator::ContextBlock;
+use super::builtins;
+use super::hostcall::AnyHostFunc;
+use super::memory::MemoryData;
+use super::slot::Slot;
+use super::store::{FuncPtr, GlobalPtr, VmStore};
+use super::table::TableData;
+use crate::module::Module;
+
+/// What satisfies an import, in terms of one store.
+#[derive(Clone)]
+pub enum ImportValue {
+    /// A function that is already in the store.
+    Func(FuncPtr),
+    /// A function of the host's that needs no place in the store.
+    HostFunc(Arc<AnyHostFunc>),
+    /// A table, by its number in the store.
+    Table(u32),
+    /// A memory, by its number in the store.
+    Memory(u32),
+    /// A global.
+    Global(GlobalPtr),
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct InstanceData {
+    context: ContextBlock,
+    module: Module,
+    /// Numbers in the store of every memory and table, imports first.
+    memories: Box<[u32]>,
+    tables: Box<[u32]>,
+    dropped_data: Box<[bool]>,
+    dropped_elements: Box<[bool]>,
+}
+
+impl InstanceData {
+    /// The module it is an instance of.
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+
+    pub(super) fn context(&self) -> NonNull<VmContext> {
+        self.context.base()
+    }
+
+    /// Number in the store of a memory of the module.
+    pub fn memory(&self, index: u32) -> u32 {
+        self.memories[index as usize]
+    }
+
+    /// Number in the store of a table of the module.
+    pub fn table(&self, index: u32) -> u32 {
+        self.tables[index as usize]
+    }
+
+    /// A field of the context.
+    ///
+    /// # Safety
+    /// S4: `offset` is that of a `P` in this module's layout.
+    unsafe fn field<P>(&self, offset: u32) -> NonNull<P> {
+        debug_assert!(offset as usize + size_of::<P>() <= self.context.len());
+        // SAFETY: S4, inside the context.
+        unsafe { self.context.base().cast::<u8>().add(offset as usize).cast() }
+    }
+
+    /// The reference to a function of the module that a reference can name: imported or escaping.
+    pub fn func(&self, index: u32) -> Option<FuncPtr> {
+        let layout = self.module.layout();
+        let imported = self.module.counts().imported_funcs;
+        let offset = if index < imported {
+            layout.imported_func(index)
+        } else {
+            layout.escaping_func(self.module.code().artifact().escaping_slot(index)?)
+        };
+        // SAFETY: S4, both are offsets of function references.
+        Some(FuncPtr::new(unsafe { self.field::<VmFuncRef>(offset) }))
+    }
+
+    /// A global of the module.
+    pub fn global(&self, index: u32) -> GlobalPtr {
+        let layout = self.module.layout();
+        let imported = self.module.counts().imported_globals;
+        // SAFETY: S4: a pointer to an imported global, or a global itself; imports were filled at instantiation.
+        GlobalPtr::new(unsafe {
+            match index.checked_sub(imported) {
+                Some(defined) => self.field::<VmGlobal>(layout.defined_global(defined)),
+                None => self.field::<NonNull<VmGlobal>>(layout.imported_global(index)).read(),
+            }
+        })
+    }
+
+    /// The value of a constant expression (section 3.4.14); the module was validated.
+    fn evaluate(&self, expr: &ConstExpr) -> Slot {
+        let mut stack = Vec::with_capacity(2);
+        for op in &expr.ops {
+            let value = match *op {
+                ConstOp::I32(value) => Slot::from_u32(value as u32),
+                ConstOp::I64(value) => Slot::from_u64(value as u64),
+                ConstOp::F32(bits) => Slot::from_u32(bits),
+                ConstOp::F64(bits) => Slot::from_u64(bits),
+                ConstOp::V128(bytes) => Slot::from_bytes(bytes),
+                // SAFETY: S3, a global of this store, initialised before it can be named.
+                ConstOp::GlobalGet(index) => {
+                    Slot::from_bytes(unsafe { self.global(index).as_non_null().as_ref().bytes })
+                }
+                ConstOp::RefNull => Slot::default(),
+                ConstOp::RefFunc(index) => Slot::from_u64(self.func(index).map_or(0, FuncPtr::to_raw)),
+                _ => {
+                    let right: Slot = stack.pop().unwrap_or_default();
+                    let left: Slot = stack.pop().unwrap_or_default();
+                    arithmetic(*op, left, right)
+                }
+            };
+            stack.push(value);
+        }
+        stack.pop().unwrap_or_default()
+    }
+
+    /// An index or offset: i32 values are unsigned.
+    fn evaluate_offset(&self, expr: &ConstExpr, index64: bool) -> u64 {
+        let value = self.evaluate(expr);
+        if index64 { value.as_u64() } else { u64::from(value.as_u32()) }
+    }
+
+    /// How many items `table.init` can take from an element segment now.
+    fn element_len(&self, segment: u32) -> u64 {
+        if self.dropped_elements[segment as usize] {
+            return 0;
+        }
+        match &self.module.info().elements[segment as usize].items {
+            ElementItems::Functions(range) => u64::from(range.end - range.start),
+            ElementItems::Expressions(items) => items.len() as u64,
+        }
+    }
+
+    /// One item of an element segment, as a table element.
+    fn element(&self, segment: u32, item: usize) -> u64 {
+        match &self.module.info().elements[segment as usize].items {
+            ElementItems::Functions(range) => {
+                let index = self.module.code().artifact().elements[range.start as usize + item].get();
+                if index == NONE { 0 } else { self.func(index).map_or(0, FuncPtr::to_raw) }
+            }
+            ElementItems::Expressions(items) => self.evaluate(&items[item]).as_u64(),
+        }
+    }
+
+    /// The bytes that `memory.init` can take from a data segment now.
+    fn data(&self, segment: u32) -> &[u8] {
+        if self.dropped_data[segment as usize] {
+            return &[];
+        }
+        let range = &self.module.info().data[segment as usize].bytes;
+        self.module.code().artifact().data.get(range.start as usize..range.end as usize).unwrap_or(&[])
+    }
+
+    /// `data.drop`
+    pub fn drop_data(&mut self, segment: u32) {
+        self.dropped_data[segment as usize] = true;
+    }
+
+    /// `elem.drop`
+    pub fn drop_elements(&mut self, segment: u32) {
+        self.dropped_elements[segment as usize] = true;
+    }
+}
+
+fn arithmetic(op: ConstOp, left: Slot, right: Slot) -> Slot {
+    let narrow = |f: fn(u32, u32) -> u32| Slot::from_u32(f(left.as_u32(), right.as_u32()));
+    let wide = |f: fn(u64, u64) -> u64| Slot::from_u64(f(left.as_u64(), right.as_u64()));
+    match op {
+        ConstOp::I32Add => narrow(u32::wrapping_add),
+        ConstOp::I32Sub => narrow(u32::wrapping_sub),
+        ConstOp::I32Mul => narrow(u32::wrapping_mul),
+        ConstOp::I64Add => wide(u64::wrapping_add),
+        ConstOp::I64Sub => wide(u64::wrapping_sub),
+        ConstOp::I64Mul => wide(u64::wrapping_mul),
+        _ => right,
+    }
+}
+
+impl VmStore {
+    /// Makes an instance, up to but not including its start function, and returns its number.
+    ///
+    /// When a segment does not fit, the error is the trap that it is; what was written to imported tables and memories
+    /// before stays, as the specification asks, and the instance stays alive because they may refer to it.
+    ///
+    /// # Safety
+    /// S7, S10: the imports are of this store and have the module's types, in the order of its imports.
+    pub(super) unsafe fn instantiate(&mut self, module: &Module, imports: &[ImportValue]) -> Result<u32> {
+        let counts = module.counts();
+        self.check_counts(counts.defined_memories as usize, counts.defined_tables as usize)?;
+        self.add_code(module);
+        let number = self.instances.len() as u32;
+        let instance = InstanceData {
+            context: self.engine().allocator().context(module.layout())?,
+            module: module.clone(),
+            memories: Box::default(),
+            tables: Box::default(),
+            dropped_data: vec![false; module.info().data.len()].into(),
+            dropped_elements: vec![false; module.info().elements.len()].into(),
+        };
+        self.instances.push(instance);
+        // SAFETY: S4, a fresh context of this module's layout; S7, by the caller's promise.
+        let filled = unsafe { self.fill_context(number, imports) };
+        if let Err(error) = filled {
+            // Nothing outside can refer to it yet.
+            self.instances.pop();
+            return Err(error);
+        }
+        // SAFETY: S7, the module was validated: initialisers have the types of what they initialise.
+        unsafe {
+            self.initialize_globals(number);
+            self.initialize_tables(number);
+            self.run_element_segments(number)?;
+        }
+        self.run_data_segments(number)?;
+        Ok(number)
+    }
+
+    /// Steps 1 to 22: allocates what the module defines and connects what it imports.
+    unsafe fn fill_context(&mut self, number: u32, imports: &[ImportValue]) -> Result<()> {
+        let module = self.instances[number as usize].module.clone();
+        let layout = *module.layout();
+        let context = self.instances[number as usize].context();
+        let store = self.pointer();
+        // SAFETY: S4, a fresh zeroed context of this layout.
+        let at = |offset: u32| unsafe { context.cast::<u8>().add(offset as usize) };
+        // SAFETY: S4, the header is the first part.
+        unsafe {
+            context.write(VmContext {
+                magic: INSTANCE_MAGIC,
+                instance: number,
+                store: store.cast().as_ptr(),
+                builtins: builtins::TABLE.as_ptr().cast(),
+                type_ids: module.type_ids().as_ptr(),
+            });
+        }
+        let (mut funcs, mut globals) = (0, 0);
+        let (mut memories, mut tables) = (Vec::new(), Vec::new());
+        for import in imports {
+            // SAFETY: S4, each offset is of the kind that is written; S3, what is pointed to lives as long as the store.
+            unsafe {
+                match import {
+                    ImportValue::Func(func) => {
+                        let mut func = func.as_non_null().read();
+                        if func.entry.is_null() {
+                            func.code = module.host_trampoline(func.type_id);
+                        }
+                        at(layout.imported_func(funcs)).cast().write(func);
+                        funcs += 1;
+                    }
+                    ImportValue::HostFunc(func) => {
+                        let code = module.host_trampoline(func.type_id());
+                        at(layout.imported_func(funcs)).cast().write(func.reference(code));
+                        self.keep_host_funcs([func.clone()]);
+                        funcs += 1;
+                    }
+                    ImportValue::Table(index) => {
+                        let definition = self.table(*index).definition();
+                        at(layout.imported_table(tables.len() as u32)).cast().write(definition);
+                        tables.push(*index);
+                    }
+                    ImportValue::Memory(index) => {
+                        let definition = self.memory(*index).definition();
+                        at(layout.imported_memory(memories.len() as u32)).cast().write(definition);
+                        memories.push(*index);
+                    }
+                    ImportValue::Global(global) => {
+                        at(layout.imported_global(globals)).cast().write(global.as_non_null());
+                        globals += 1;
+                    }
+                }
+            }
+        }
+        let imported = (memories.len(), tables.len());
+        for (index, ty) in module.info().memories[imported.0..].iter().enumerate() {
+            self.check_new(|store| store.check_memory_growth(0, ty, ty.minimum), "memory")?;
+            let memory = self.engine().allocator().memory(ty, self.engine().tunables())?;
+            let definition = at(layout.defined_memory(index as u32)).cast::<VmMemory>();
+            memories.push(self.memories.len() as u32);
+            // SAFETY: S3, S4: inside the context, which lives as long as the store.
+            self.memories.push(unsafe { MemoryData::new(memory, *ty, definition) });
+        }
+        for (index, ty) in module.info().tables[imported.1..].iter().enumerate() {
+            self.check_new(|store| store.check_table_growth(0, ty, ty.minimum), "table")?;
+            let elements = self.engine().allocator().table(ty)?;
+            let definition = at(layout.defined_table(index as u32)).cast::<VmTable>();
+            tables.push(self.tables.len() as u32);
+            // SAFETY: S3, S4: inside the context, which lives as long as the store.
+            self.tables.push(unsafe { TableData::new(elements, *ty, definition) });
+        }
+        for (slot, function) in module.code().artifact().escaping.iter().enumerate() {
+            let Some((code, entry, type_id)) = module.func_parts(function.get()) else { continue };
+            let reference = VmFuncRef { code, vmctx: context.as_ptr(), entry, type_id, reserved: 0 };
+            // SAFETY: S4, the offset of a function reference.
+            unsafe { at(layout.escaping_func(slot as u32)).cast().write(reference) };
+        }
+        let instance = &mut self.instances[number as usize];
+        instance.memories = memories.into();
+        instance.tables = tables.into();
+        Ok(())
+    }
+
+    fn check_new(&mut self, check: impl FnOnce(&mut VmStore) -> Result<bool>, what: &str) -> Result<()> {
+        anyhow::ensure!(
+            check(self)?,
+            "the store's limits do not allow the {what} that the module starts with; raise them in its ResourceLimiter"
+        );
+        Ok(())
+    }
+
+    /// Step 24: globals in order.
+    unsafe fn initialize_globals(&mut self, number: u32) {
+        let instance = &self.instances[number as usize];
+        let imported = instance.module.counts().imported_globals;
+        for (index, init) in instance.module.info().global_inits.iter().enumerate() {
+            let bytes = instance.evaluate(init).bytes();
+            let global = instance.global(imported + index as u32).as_non_null();
+            // SAFETY: S4, a defined global inside the context; S7, by validation.
+            unsafe { global.write(VmGlobal { bytes }) };
+        }
+    }
+
+    /// Step 25: tables whose elements do not begin as null.
+    unsafe fn initialize_tables(&mut self, number: u32) {
+        let instance = &self.instances[number as usize];
+        let imported = instance.module.counts().imported_tables;
+        for (index, init) in instance.module.info().table_inits.iter().enumerate() {
+            if let Some(init) = init {
+                let element = instance.evaluate(init).as_u64();
+                let table = &mut self.tables[instance.tables[imported as usize + index] as usize];
+                // SAFETY: S7, by validation.
+                unsafe { table.fill(0, element, table.len()) };
+            }
+        }
+    }
+
+    /// Step 27: active element segments in order.
+    unsafe fn run_element_segments(&mut self, number: u32) -> Result<()> {
+        let module = self.instances[number as usize].module.clone();
+        for (segment, element) in module.info().elements.iter().enumerate() {
+            let segment = segment as u32;
+            match &element.mode {
+                ElementMode::Passive => continue,
+                ElementMode::Declared => {}
+                ElementMode::Active { table, offset } => {
+                    let instance = &self.instances[number as usize];
+                    let start = instance.evaluate_offset(offset, module.info().tables[*table as usize].index64);
+                    let len = instance.element_len(segment);
+                    // SAFETY: S7, by validation.
+                    unsafe { self.table_init(number, *table, segment, start, 0, len)? };
+                }
+            }
+            self.instances[number as usize].drop_elements(segment);
+        }
+        Ok(())
+    }
+
+    /// Step 28: active data segments in order.
+    fn run_data_segments(&mut self, number: u32) -> Result<()> {
+        let module = self.instances[number as usize].module.clone();
+        for (segment, data) in module.info().data.iter().enumerate() {
+            let segment = segment as u32;
+            if let DataMode::Active { memory, offset } = &data.mode {
+                let instance = &self.instances[number as usize];
+                let start = instance.evaluate_offset(offset, module.info().memories[*memory as usize].index64);
+                let len = instance.data(segment).len() as u64;
+                self.memory_init(number, *memory, segment, start, 0, len)?;
+                self.instances[number as usize].drop_data(segment);
+            }
+        }
+        Ok(())
+    }
+
+    /// `memory.init`
+    pub(super) fn memory_init(
+        &mut self,
+        number: u32,
+        memory: u32,
+        segment: u32,
+        dst: u64,
+        src: u64,
+        len: u64,
+    ) -> Result<()> {
+        let instance = &self.instances[number as usize];
+        let memory = &mut self.memories[instance.memories[memory as usize] as usize];
+        let source = src.checked_add(len).and_then(|end| instance.data(segment).get(src as usize..end as usize));
+        let target = dst.checked_add(len).and_then(|end| memory.bytes_mut().get_mut(dst as usize..end as usize));
+        VmStore::trap_unless(source.is_some() && target.is_some(), TrapCode::MemoryOutOfBounds)?;
+        if let (Some(source), Some(target)) = (source, target) {
+            target.copy_from_slice(source);
+        }
+        Ok(())
+    }
+
+    /// `table.init`
+    ///
+    /// # Safety
+    /// S7: the segment's items are of the table's type.
+    pub(super) unsafe fn table_init(
+        &mut self,
+        number: u32,
+        table: u32,
+        segment: u32,
+        dst: u64,
+        src: u64,
+        len: u64,
+    ) -> Result<()> {
+        let instance = &self.instances[number as usize];
+        let table = &mut self.tables[instance.tables[table as usize] as usize];
+        let fits = src.checked_add(len).is_some_and(|end| end <= instance.element_len(segment))
+            && dst.checked_add(len).is_some_and(|end| end <= table.len());
+        VmStore::trap_unless(fits, TrapCode::TableOutOfBounds)?;
+        for item in 0..len {
+            let element = instance.element(segment, (src + item) as usize);
+            // SAFETY: S7, by the caller's promise.
+            unsafe { table.set(dst + item, element) };
+        }
+        Ok(())
+    }
+}

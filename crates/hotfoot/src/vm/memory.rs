@@ -1,0 +1,156 @@
+//! A linear memory: reserved address space, of which a growing prefix is accessible.
+//!
+//! See [`hotfoot_abi::tunables`] for the picture. Invariant S5: between `base` and `base + byte_len` everything is
+//! mapped readable and writable; from there to the end of reservation and guard nothing is.
+
+use std::ptr::NonNull;
+
+use anyhow::{Context, Result, ensure};
+use hotfoot_abi::tunables::{MemoryShape, Tunables, WASM_PAGE_SIZE};
+use hotfoot_abi::vmctx::VmMemory;
+use hotfoot_artifact::MemoryType;
+
+use super::sys::mmap::Mmap;
+
+/// Address space that one linear memory owns.
+#[derive(Debug)]
+pub struct LinearMemory {
+    mmap: Mmap,
+    /// Bytes from the start that are accessible.
+    byte_len: usize,
+    /// Bytes that growth can use in place; the guard follows.
+    reservation: usize,
+}
+
+/// The size in bytes of so many pages, or `None` when that exceeds the address space.
+pub fn pages_to_bytes(pages: u64) -> Option<usize> {
+    usize::try_from(pages.checked_mul(WASM_PAGE_SIZE)?).ok()
+}
+
+/// The parts of a memory type that decide how code accesses it.
+pub fn shape(ty: &MemoryType) -> MemoryShape {
+    MemoryShape { index64: ty.index64, maximum_pages: ty.maximum }
+}
+
+impl LinearMemory {
+    /// Reserves address space for a memory of this type and makes its initial pages accessible.
+    ///
+    /// # Errors
+    /// When the host has not enough address space or memory.
+    pub fn new(ty: &MemoryType, tunables: &Tunables) -> Result<LinearMemory> {
+        let byte_len = pages_to_bytes(ty.minimum)
+            .with_context(|| format!("a memory of {} pages does not fit the address space", ty.minimum))?;
+        LinearMemory::with_reservation(byte_len, byte_len, tunables)
+    }
+
+    fn with_reservation(byte_len: usize, wanted: usize, tunables: &Tunables) -> Result<LinearMemory> {
+        let reservation = usize::try_from(tunables.memory_reservation)?.max(wanted);
+        let total = reservation
+            .checked_add(usize::try_from(tunables.memory_guard_size)?)
+            .with_context(|| format!("a memory of {byte_len} bytes with its guard does not fit the address space"))?;
+        let mut mmap = Mmap::reserve(total).with_context(|| {
+            format!("cannot reserve {total} bytes of address space for a memory; lower `Config::memory_reservation`")
+        })?;
+        mmap.make_writable(0..byte_len).with_context(|| format!("cannot get {byte_len} bytes for a memory"))?;
+        Ok(LinearMemory { mmap, byte_len, reservation })
+    }
+
+    /// Makes the memory `new_len` bytes long; the new bytes are zero. May move it if its type and the settings allow.
+    ///
+    /// # Errors
+    /// When the host refuses; the memory is then as it was.
+    pub fn grow(&mut self, new_len: usize, shape: MemoryShape, tunables: &Tunables) -> Result<()> {
+        ensure!(new_len >= self.byte_len, "a memory cannot shrink");
+        if new_len <= self.reservation {
+            self.mmap.make_writable(self.byte_len..new_len)?;
+            self.byte_len = new_len;
+            return Ok(());
+        }
+        ensure!(tunables.base_may_move(shape), "a memory outgrew its reservation and may not move");
+        let headroom = new_len.saturating_add(new_len.min(GROWTH_HEADROOM));
+        let moved = LinearMemory::with_reservation(new_len, headroom, tunables)?;
+        // SAFETY: S5, both ranges are accessible, ours, and distinct; the new one is longer.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.mmap.base().as_ptr(), moved.mmap.base().as_ptr(), self.byte_len);
+        }
+        *self = moved;
+        Ok(())
+    }
+
+    /// What compiled code needs to know.
+    pub fn definition(&self) -> VmMemory {
+        VmMemory { base: self.mmap.base().as_ptr(), byte_len: self.byte_len as u64 }
+    }
+}
+
+/// Most bytes reserved beyond what a moving memory needs now, so that growing step by step copies rarely.
+const GROWTH_HEADROOM: usize = 2 << 30;
+
+/// A memory of a store: its address space, and where compiled code finds its definition.
+#[derive(Debug)]
+pub struct MemoryData {
+    memory: LinearMemory,
+    ty: MemoryType,
+    definition: NonNull<VmMemory>,
+}
+
+impl MemoryData {
+    /// Publishes a memory at `definition`.
+    ///
+    /// # Safety
+    /// S3: `definition` is writable, aligned, and lives as long as the store that will own this.
+    pub unsafe fn new(memory: LinearMemory, ty: MemoryType, definition: NonNull<VmMemory>) -> MemoryData {
+        // SAFETY: S3, by the caller's promise.
+        unsafe { definition.write(memory.definition()) };
+        MemoryData { memory, ty, definition }
+    }
+
+    /// Its type as declared; `minimum` is the initial size.
+    pub fn ty(&self) -> MemoryType {
+        self.ty
+    }
+
+    /// Where compiled code finds base and length.
+    pub fn definition(&self) -> NonNull<VmMemory> {
+        self.definition
+    }
+
+    /// Current size in bytes.
+    pub fn byte_len(&self) -> usize {
+        self.memory.byte_len
+    }
+
+    /// Current size in pages.
+    pub fn pages(&self) -> u64 {
+        self.memory.byte_len as u64 / WASM_PAGE_SIZE
+    }
+
+    /// Address of byte 0.
+    pub fn base(&self) -> *mut u8 {
+        self.memory.mmap.base().as_ptr()
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: S5, accessible; S2, no guest runs while the store is borrowed.
+        unsafe { std::slice::from_raw_parts(self.base(), self.byte_len()) }
+    }
+
+    /// Its bytes, writable.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: S5, accessible; S2, the store is borrowed exclusively and no guest runs.
+        unsafe { std::slice::from_raw_parts_mut(self.base(), self.byte_len()) }
+    }
+
+    /// Grows to `new_pages`, which the caller has compared with the type's maximum and the store's limits.
+    ///
+    /// # Errors
+    /// When the host refuses; the memory is then as it was.
+    pub fn grow(&mut self, new_pages: u64, tunables: &Tunables) -> Result<()> {
+        let new_len = pages_to_bytes(new_pages).context("the size exceeds the address space")?;
+        self.memory.grow(new_len, shape(&self.ty), tunables)?;
+        // SAFETY: S3, the definition lives as long as the store; S2, nobody else writes it.
+        unsafe { self.definition.write(self.memory.definition()) };
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+//! The virtual machine: everything that touches memory which compiled code also touches, and all `unsafe`.
+//!
+//! ```text
+//!  sys         the operating system and the processor
+//!  activation  one stay in compiled code: entering it, and being thrown out of it
+//!  trap        what happened, and where: pending errors and raw backtraces
+//!  code        a mapped artifact
+//!  memory      linear memories        table      tables
+//!  allocator   where instances get their parts from
+//!  instance    one instance: its VM context and what it refers to
+//!  store       the owner of instances, and the pointer through which all of it is reached
+//!  call        host → wasm            hostcall   wasm → host
+//!  builtins    the runtime's functions that compiled code calls
+//! ```
+//!
+//! The rest of the crate sees safe functions over handles; each function here that trusts its caller is `unsafe` and
+//! private to this module. SAFETY.md lists the numbered invariants that the comments cite.
+
+pub mod activation;
+pub mod allocator;
+pub mod builtins;
+pub mod call;
+pub mod code;
+pub mod hostcall;
+pub mod instance;
+pub mod memory;
+pub mod slot;
+pub mod store;
+pub mod sys;
+pub mod table;
+pub mod trap;

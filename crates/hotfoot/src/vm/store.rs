@@ -1,0 +1,634 @@
+//! The store: owner of everything that instances refer to, and the pointer that ties them together.
+//!
+//! ```text
+//!  Store<T> ──owns──▶ StoreInner<T> (boxed, pinned)            VmContext of an instance
+//!                     ┌────────────────────┐                   ┌─────────┐
+//!                     │ VmStore            │◀──────store───────│  header │
+//!                     │   ctx: stack limit…│                   └─────────┘
+//!                     │   instances, …     │
+//!                     ├────────────────────┤
+//!                     │ T                  │
+//!                     └────────────────────┘
+//! ```
+//!
+//! `StoreInner` is `repr(C)` with `VmStore` first, and `VmStore` with `VmStoreContext` first: a context's `store`
+//! pointer is a pointer to all three (S1). Because compiled code, builtins and host functions reach the store through
+//! that pointer, Rust code that enters compiled code holds no reference into the store while it does (S2): handles to a
+//! borrowed store are raw pointers with a lifetime.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::num::NonZeroU64;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use anyhow::{Result, ensure};
+use hotfoot_abi::trap::TrapCode;
+use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmStoreContext, VmTable};
+use hotfoot_artifact::{MemoryType, TableType};
+
+use super::code::CodeIndex;
+use super::hostcall::AnyHostFunc;
+use super::instance::InstanceData;
+use super::memory::MemoryData;
+use super::table::TableData;
+use super::trap::{self, Pending};
+use crate::engine::Engine;
+use crate::limits::ResourceLimiter;
+use crate::module::Module;
+use crate::trap::Trap;
+
+/// Identifies a store among all of the process; a handle carries its store's.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StoreId(NonZeroU64);
+
+impl StoreId {
+    /// A number that no other store has. Threads take blocks of numbers, so that making a store writes nothing shared.
+    fn next() -> StoreId {
+        const BLOCK: u64 = 1 << 20;
+        static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
+        thread_local! {
+            static NEXT: Cell<u64> = const { Cell::new(0) };
+        }
+        let mut id = NEXT.get();
+        if id.is_multiple_of(BLOCK) {
+            id = NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed);
+        }
+        NEXT.set(id + 1);
+        StoreId(NonZeroU64::MIN.saturating_add(id))
+    }
+}
+
+/// A pointer to a function reference of some store.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FuncPtr(NonNull<VmFuncRef>);
+
+// SAFETY: S3, only dereferenced together with a borrow of the store that owns the pointee.
+unsafe impl Send for FuncPtr {}
+// SAFETY: S3, as above.
+unsafe impl Sync for FuncPtr {}
+
+impl FuncPtr {
+    /// As a table element or `funcref` value.
+    pub fn to_raw(self) -> u64 {
+        self.0.as_ptr() as u64
+    }
+
+    pub(super) fn new(pointer: NonNull<VmFuncRef>) -> FuncPtr {
+        FuncPtr(pointer)
+    }
+
+    /// From a table element or `funcref` value that compiled code or this module made; null is `None`.
+    pub(super) fn from_raw(raw: u64) -> Option<FuncPtr> {
+        NonNull::new(raw as *mut VmFuncRef).map(FuncPtr)
+    }
+
+    pub(super) fn as_non_null(self) -> NonNull<VmFuncRef> {
+        self.0
+    }
+}
+
+/// A pointer to a global of some store.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GlobalPtr(NonNull<VmGlobal>);
+
+// SAFETY: S3, only dereferenced together with a borrow of the store that owns the pointee.
+unsafe impl Send for GlobalPtr {}
+// SAFETY: S3, as above.
+unsafe impl Sync for GlobalPtr {}
+
+impl GlobalPtr {
+    pub(super) fn new(pointer: NonNull<VmGlobal>) -> GlobalPtr {
+        GlobalPtr(pointer)
+    }
+
+    pub(super) fn as_non_null(self) -> NonNull<VmGlobal> {
+        self.0
+    }
+}
+
+/// Calls back with the limiter of a store, if it has one.
+type LimiterOf = unsafe fn(NonNull<VmStore>, &mut dyn FnMut(&mut dyn ResourceLimiter));
+
+/// The part of a store that does not depend on its data's type.
+#[repr(C)]
+pub struct VmStore {
+    pub(super) ctx: VmStoreContext,
+    /// The caller's context when the host itself calls: no instance, but this store.
+    host_context: VmContext,
+    id: StoreId,
+    engine: Engine,
+    limiter: LimiterOf,
+    code_index: AtomicPtr<CodeIndex>,
+    pending: Option<Pending>,
+    pub(super) instances: Vec<InstanceData>,
+    pub(super) memories: Vec<MemoryData>,
+    pub(super) tables: Vec<TableData>,
+    /// Definitions that belong to no instance; boxed so that they never move.
+    host_memories: Vec<Box<VmMemory>>,
+    host_tables: Vec<Box<VmTable>>,
+    host_globals: Vec<Box<VmGlobal>>,
+    host_funcs: Vec<Box<VmFuncRef>>,
+    /// What the function references above and imported host functions point to.
+    kept_funcs: Vec<Arc<AnyHostFunc>>,
+    externs: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+// SAFETY: S2, S3: the pointers inside lead to memory that this store owns and reaches only while borrowed.
+unsafe impl Send for VmStore {}
+// SAFETY: S2, S3, as above: `&VmStore` only reads.
+unsafe impl Sync for VmStore {}
+
+impl Drop for VmStore {
+    fn drop(&mut self) {
+        // SAFETY: S9, made by `Box::into_raw` and replaced only as a whole; no guest runs any more.
+        drop(unsafe { Box::from_raw(*self.code_index.get_mut()) });
+    }
+}
+
+impl VmStore {
+    fn new(engine: Engine, limiter: LimiterOf) -> VmStore {
+        VmStore {
+            ctx: VmStoreContext { stack_limit: 0, last_exit_fp: 0, last_exit_pc: 0 },
+            host_context: VmContext {
+                magic: INSTANCE_MAGIC,
+                instance: u32::MAX,
+                store: std::ptr::null_mut(),
+                builtins: std::ptr::null(),
+                type_ids: std::ptr::null(),
+            },
+            id: StoreId::next(),
+            engine,
+            limiter,
+            code_index: AtomicPtr::new(Box::into_raw(Box::default())),
+            pending: None,
+            instances: Vec::new(),
+            memories: Vec::new(),
+            tables: Vec::new(),
+            host_memories: Vec::new(),
+            host_tables: Vec::new(),
+            host_globals: Vec::new(),
+            host_funcs: Vec::new(),
+            kept_funcs: Vec::new(),
+            externs: Vec::new(),
+        }
+    }
+
+    /// Which store this is.
+    pub fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// The engine it belongs to.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn max_wasm_stack(&self) -> usize {
+        self.engine.config().max_wasm_stack
+    }
+
+    pub(super) fn max_backtrace_frames(&self) -> usize {
+        self.engine.config().wasm_backtrace_max_frames
+    }
+
+    /// The caller's context for calls that the host makes.
+    ///
+    /// # Safety
+    /// S1: the store is alive.
+    pub(super) unsafe fn host_context(store: NonNull<VmStore>) -> *mut VmContext {
+        // SAFETY: S1, by the caller's promise; no reference is made.
+        unsafe { &raw mut (*store.as_ptr()).host_context }
+    }
+
+    /// The pointer to this store that contexts hold; made from the whole box, so it may be used to reach the data.
+    pub(super) fn pointer(&self) -> NonNull<VmStore> {
+        // SAFETY: S1, set when the store was pinned.
+        unsafe { NonNull::new_unchecked(self.host_context.store.cast()) }
+    }
+
+    /// The code of the store's modules. Async-signal-safe.
+    ///
+    /// # Safety
+    /// S1: the store is alive. S9: no module is added while the result is used.
+    pub(super) unsafe fn code_index<'a>(store: NonNull<VmStore>) -> &'a CodeIndex {
+        // SAFETY: S9, by the caller's promise; the pointer is never null.
+        unsafe { &*(*store.as_ptr()).code_index.load(Ordering::Acquire) }
+    }
+
+    /// Makes a module's code known to traps and backtraces, and gives host functions that had none its trampolines.
+    pub(super) fn add_code(&mut self, module: &Module) {
+        let text = module.code().text();
+        // SAFETY: S9, replaced only here, and no guest of this store runs while we hold it exclusively.
+        let index = unsafe { &**self.code_index.get_mut() };
+        if text.is_empty() || index.find(text.start).is_some() {
+            return;
+        }
+        let larger = Box::into_raw(Box::new(index.with(module.clone())));
+        let smaller = self.code_index.swap(larger, Ordering::AcqRel);
+        // SAFETY: S9, made by `Box::into_raw`; nobody reads the old index any more.
+        drop(unsafe { Box::from_raw(smaller) });
+        for func in self.host_funcs.iter_mut().filter(|func| func.code.is_null()) {
+            func.code = module.host_trampoline(func.type_id);
+        }
+    }
+
+    pub(super) fn set_pending(&mut self, pending: Pending) {
+        self.pending = Some(pending);
+    }
+
+    pub(super) fn take_pending(&mut self) -> Pending {
+        self.pending.take().unwrap_or_else(|| {
+            Pending::Error(
+                anyhow::anyhow!("compiled code was left without a reason; this is a bug in hotfoot"),
+                Vec::new(),
+            )
+        })
+    }
+
+    /// Keeps an error to unwind with; a plain [`Trap`] becomes one with a backtrace.
+    ///
+    /// # Safety
+    /// As [`trap::capture`] without an innermost frame.
+    pub(super) unsafe fn set_pending_error(store: NonNull<VmStore>, error: anyhow::Error) {
+        // SAFETY: by the caller's promise.
+        let backtrace = unsafe { trap::capture(store, None) };
+        let pending = match error.downcast::<Trap>() {
+            Ok(trap) => Pending::Trap(trap, backtrace),
+            Err(error) => Pending::Error(error, backtrace),
+        };
+        // SAFETY: S1, S2: a short exclusive borrow.
+        unsafe { (*store.as_ptr()).set_pending(pending) };
+    }
+
+    // ---- definitions that belong to no instance ----
+
+    /// Adds a memory of the host's.
+    pub fn new_memory(&mut self, ty: MemoryType) -> Result<u32> {
+        self.check_memory_growth(0, &ty, ty.minimum)?.then_some(()).ok_or_else(|| limit_error("memory"))?;
+        let memory = self.engine.allocator().memory(&ty, self.engine.tunables())?;
+        let mut definition = Box::new(memory.definition());
+        let pointer = NonNull::from(&mut *definition);
+        self.host_memories.push(definition);
+        // SAFETY: S3, boxed and kept until the store is dropped.
+        self.memories.push(unsafe { MemoryData::new(memory, ty, pointer) });
+        Ok(self.memories.len() as u32 - 1)
+    }
+
+    /// Adds a table of the host's, filled with `element`.
+    ///
+    /// # Safety
+    /// S7: the element is of the table's type and this store.
+    pub(super) unsafe fn new_table(&mut self, ty: TableType, element: u64) -> Result<u32> {
+        self.check_table_growth(0, &ty, ty.minimum)?.then_some(()).ok_or_else(|| limit_error("table"))?;
+        let elements = self.engine.allocator().table(&ty)?;
+        let mut definition = Box::new(VmTable { base: std::ptr::null_mut(), len: 0 });
+        let pointer = NonNull::from(&mut *definition);
+        self.host_tables.push(definition);
+        // SAFETY: S3, boxed and kept until the store is dropped.
+        let mut table = unsafe { TableData::new(elements, ty, pointer) };
+        // SAFETY: S7, by the caller's promise.
+        unsafe { table.fill(0, element, ty.minimum) };
+        self.tables.push(table);
+        Ok(self.tables.len() as u32 - 1)
+    }
+
+    /// Adds a global of the host's.
+    pub(super) fn new_global(&mut self, bytes: [u8; 16]) -> GlobalPtr {
+        let mut global = Box::new(VmGlobal { bytes });
+        let pointer = NonNull::from(&mut *global);
+        self.host_globals.push(global);
+        GlobalPtr(pointer)
+    }
+
+    /// Adds a host function as a value of this store.
+    pub fn new_host_func(&mut self, func: Arc<AnyHostFunc>) -> FuncPtr {
+        let mut reference = Box::new(func.reference(std::ptr::null()));
+        // SAFETY: S9, the index is only replaced by `add_code`, which needs the store exclusively.
+        let index = unsafe { &*self.code_index.load(Ordering::Acquire) };
+        let trampolines = index.modules().iter().map(|module| module.host_trampoline(reference.type_id));
+        reference.code = trampolines.into_iter().find(|code| !code.is_null()).unwrap_or(std::ptr::null());
+        let pointer = NonNull::from(&mut *reference);
+        self.host_funcs.push(reference);
+        self.kept_funcs.push(func);
+        FuncPtr(pointer)
+    }
+
+    /// Keeps host functions alive that an instance imports.
+    pub fn keep_host_funcs(&mut self, funcs: impl IntoIterator<Item = Arc<AnyHostFunc>>) {
+        self.kept_funcs.extend(funcs);
+    }
+
+    /// Adds a host value and returns its `externref`.
+    pub fn new_extern(&mut self, value: Box<dyn Any + Send + Sync>) -> Result<u32> {
+        ensure!(self.externs.len() < u32::MAX as usize - 1, "a store can hold 2^32 host references at most");
+        self.externs.push(value);
+        Ok(self.externs.len() as u32)
+    }
+
+    /// The host value of an `externref` that is not null.
+    pub fn extern_value(&self, reference: u32) -> Option<&(dyn Any + Send + Sync)> {
+        self.externs.get((reference as usize).checked_sub(1)?).map(|value| &**value)
+    }
+
+    /// The host value of an `externref` that is not null.
+    pub fn extern_value_mut(&mut self, reference: u32) -> Option<&mut (dyn Any + Send + Sync)> {
+        self.externs.get_mut((reference as usize).checked_sub(1)?).map(|value| &mut **value)
+    }
+
+    /// A memory by its number in the store.
+    pub fn memory(&self, index: u32) -> &MemoryData {
+        &self.memories[index as usize]
+    }
+
+    /// A memory by its number in the store.
+    pub fn memory_mut(&mut self, index: u32) -> &mut MemoryData {
+        &mut self.memories[index as usize]
+    }
+
+    /// A table by its number in the store.
+    pub fn table(&self, index: u32) -> &TableData {
+        &self.tables[index as usize]
+    }
+
+    /// An instance by its number in the store.
+    pub fn instance(&self, index: u32) -> &InstanceData {
+        &self.instances[index as usize]
+    }
+
+    /// How many instances there are.
+    pub fn num_instances(&self) -> usize {
+        self.instances.len()
+    }
+
+    // ---- growth, which limits may refuse ----
+
+    /// The store's limiter, if it has one.
+    fn with_limiter<R>(&mut self, f: impl FnOnce(&mut dyn ResourceLimiter) -> R) -> Option<R> {
+        let (mut f, mut result) = (Some(f), None);
+        let store = self.pointer();
+        // SAFETY: S1, S10: `limiter` was made for the type of this store's data, and the store is borrowed exclusively.
+        // The limiter lies in the data or behind it, never in `VmStore`.
+        unsafe { (self.limiter)(store, &mut |limiter| result = f.take().map(|f| f(limiter))) };
+        result
+    }
+
+    /// Asks the limiter whether a memory may have `desired` pages. An error means: trap.
+    pub fn check_memory_growth(&mut self, current: u64, ty: &MemoryType, desired: u64) -> Result<bool> {
+        let bytes = |pages| super::memory::pages_to_bytes(pages).unwrap_or(usize::MAX);
+        let maximum = ty.maximum.map(bytes);
+        let allowed = self.with_limiter(|limiter| limiter.memory_growing(bytes(current), bytes(desired), maximum));
+        allowed.unwrap_or(Ok(true))
+    }
+
+    /// Asks the limiter whether a table may have `desired` elements. An error means: trap.
+    pub fn check_table_growth(&mut self, current: u64, ty: &TableType, desired: u64) -> Result<bool> {
+        let maximum = ty.maximum.map(|maximum| maximum as usize);
+        let allowed = self.with_limiter(|limiter| limiter.table_growing(current as usize, desired as usize, maximum));
+        allowed.unwrap_or(Ok(true))
+    }
+
+    /// Asks the limiter whether so many more instances, memories and tables may exist.
+    pub fn check_counts(&mut self, memories: usize, tables: usize) -> Result<()> {
+        let counts = (self.instances.len() + 1, self.memories.len() + memories, self.tables.len() + tables);
+        let limits = self.with_limiter(|limiter| (limiter.instances(), limiter.memories(), limiter.tables()));
+        let Some((max_instances, max_memories, max_tables)) = limits else { return Ok(()) };
+        let check = |what, count, max| {
+            ensure!(
+                count <= max,
+                "the store's limit of {max} {what} would be exceeded: {count}; raise it in its ResourceLimiter"
+            );
+            Ok(())
+        };
+        check("instances", counts.0, max_instances)?;
+        check("memories", counts.1, max_memories)?;
+        check("tables", counts.2, max_tables)
+    }
+
+    /// Grows a memory by `delta` pages: the old size, or `None` when limits or the host refuse.
+    ///
+    /// # Errors
+    /// When the limiter wants the guest to trap.
+    pub fn grow_memory(&mut self, index: u32, delta: u64) -> Result<Option<u64>> {
+        let (current, ty) = (self.memory(index).pages(), self.memory(index).ty());
+        let type_limit = if ty.index64 { 1 << 48 } else { 1 << 16 };
+        let limit = ty.maximum.unwrap_or(u64::MAX).min(type_limit);
+        let desired = current.saturating_add(delta);
+        if desired > limit || !self.check_memory_growth(current, &ty, desired)? {
+            return Ok(None);
+        }
+        let tunables = *self.engine.tunables();
+        match self.memory_mut(index).grow(desired, &tunables) {
+            Ok(()) => Ok(Some(current)),
+            Err(error) => {
+                self.with_limiter(|limiter| limiter.memory_grow_failed(error)).unwrap_or(Ok(()))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Grows a table by `delta` elements: the old size, or `None` when limits or the host refuse.
+    ///
+    /// # Safety
+    /// S7: the element is of the table's type and this store.
+    ///
+    /// # Errors
+    /// When the limiter wants the guest to trap.
+    pub(super) unsafe fn grow_table(&mut self, index: u32, delta: u64, element: u64) -> Result<Option<u64>> {
+        let (current, ty) = (self.table(index).len(), self.table(index).ty());
+        let desired = current.saturating_add(delta);
+        if !self.table(index).allows_len(desired) || !self.check_table_growth(current, &ty, desired)? {
+            return Ok(None);
+        }
+        // SAFETY: S7, by the caller's promise.
+        let grown = unsafe { self.tables[index as usize].grow(desired, element) };
+        Ok(grown.then_some(current))
+    }
+
+    pub(super) fn trap_unless(condition: bool, code: TrapCode) -> Result<()> {
+        if condition { Ok(()) } else { Err(code.into()) }
+    }
+}
+
+fn limit_error(what: &str) -> anyhow::Error {
+    anyhow::anyhow!("the store's limits do not allow a {what} of this size; raise them in its ResourceLimiter")
+}
+
+type Limiter<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
+
+/// A whole store.
+#[repr(C)]
+pub struct StoreInner<T> {
+    vm: VmStore,
+    limiter: Option<Limiter<T>>,
+    data: T,
+}
+
+/// Calls back with the limiter of a store whose data is a `T`.
+///
+/// # Safety
+/// S1, S10: the pointer is to the `VmStore` of a `StoreInner<T>` that is borrowed exclusively.
+unsafe fn limiter_of<T>(store: NonNull<VmStore>, f: &mut dyn FnMut(&mut dyn ResourceLimiter)) {
+    let inner: *mut StoreInner<T> = store.cast().as_ptr();
+    // SAFETY: S1, S10, by the caller's promise; `limiter` and `data` are disjoint from `vm`.
+    unsafe {
+        if let Some(limiter) = &mut (*inner).limiter {
+            f(limiter(&mut (*inner).data));
+        }
+    }
+}
+
+/// The owning pointer of a [`Store`](crate::Store).
+pub struct StoreBox<T>(NonNull<StoreInner<T>>);
+
+// SAFETY: S1, the box owns the store; sending it sends the data.
+unsafe impl<T: Send> Send for StoreBox<T> {}
+// SAFETY: S2, shared access only reads.
+unsafe impl<T: Sync> Sync for StoreBox<T> {}
+
+impl<T> StoreBox<T> {
+    /// Pins a new store.
+    pub fn new(engine: Engine, data: T) -> StoreBox<T> {
+        let inner = StoreInner { vm: VmStore::new(engine, limiter_of::<T>), limiter: None, data };
+        let pointer = NonNull::from(Box::leak(Box::new(inner)));
+        // SAFETY: S1, just made; the pointer is to the whole of it.
+        unsafe { (*pointer.as_ptr()).vm.host_context.store = pointer.cast().as_ptr() };
+        StoreBox(pointer)
+    }
+
+    /// Borrows the store.
+    pub fn context(&self) -> StoreContext<'_, T> {
+        StoreContext { inner: self.0, borrow: PhantomData }
+    }
+
+    /// Borrows the store exclusively.
+    pub fn context_mut(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut { inner: self.0, borrow: PhantomData }
+    }
+
+    /// Drops everything but the data.
+    pub fn into_data(self) -> T {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: S1, made by leaking a box, and this is its only owner.
+        let inner = unsafe { Box::from_raw(this.0.as_ptr()) };
+        inner.data
+    }
+}
+
+impl<T> Drop for StoreBox<T> {
+    fn drop(&mut self) {
+        // SAFETY: S1, made by leaking a box, and this is its only owner.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+/// A borrow of a [`Store`](crate::Store).
+pub struct StoreContext<'a, T> {
+    inner: NonNull<StoreInner<T>>,
+    borrow: PhantomData<&'a T>,
+}
+
+impl<T> Copy for StoreContext<'_, T> {}
+
+impl<T> Clone for StoreContext<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<'a, T> StoreContext<'a, T> {
+    /// The store's data.
+    pub fn data(&self) -> &'a T {
+        // SAFETY: S2, the lifetime is that of a shared borrow of the store.
+        unsafe { &(*self.inner.as_ptr()).data }
+    }
+
+    /// The store's engine.
+    pub fn engine(&self) -> &'a Engine {
+        self.vm().engine()
+    }
+
+    pub(crate) fn vm(&self) -> &'a VmStore {
+        // SAFETY: S2, the lifetime is that of a shared borrow of the store.
+        unsafe { &(*self.inner.as_ptr()).vm }
+    }
+}
+
+/// An exclusive borrow of a [`Store`](crate::Store).
+pub struct StoreContextMut<'a, T> {
+    inner: NonNull<StoreInner<T>>,
+    borrow: PhantomData<&'a mut T>,
+}
+
+impl<'a, T> StoreContextMut<'a, T> {
+    /// The store's data.
+    pub fn data(&self) -> &T {
+        // SAFETY: S2, borrowed as long as `self` is.
+        unsafe { &(*self.inner.as_ptr()).data }
+    }
+
+    /// The store's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        // SAFETY: S2, borrowed exclusively as long as `self` is.
+        unsafe { &mut (*self.inner.as_ptr()).data }
+    }
+
+    /// The store's engine.
+    pub fn engine(&self) -> &Engine {
+        // SAFETY: S2, borrowed as long as `self` is.
+        unsafe { (*self.inner.as_ptr()).vm.engine() }
+    }
+
+    pub(crate) fn vm(&mut self) -> &mut VmStore {
+        // SAFETY: S2, borrowed exclusively as long as `self` is.
+        unsafe { &mut (*self.inner.as_ptr()).vm }
+    }
+
+    /// The store and its data, apart.
+    pub(crate) fn vm_and_data(self) -> (&'a mut VmStore, &'a mut T) {
+        // SAFETY: S2, the two fields are disjoint and the lifetime is that of an exclusive borrow of the store.
+        unsafe {
+            let inner = self.inner.as_ptr();
+            (&mut *(&raw mut (*inner).vm), &mut *(&raw mut (*inner).data))
+        }
+    }
+
+    pub(crate) fn set_limiter(&mut self, limiter: Limiter<T>) {
+        // SAFETY: S2, borrowed exclusively as long as `self` is.
+        unsafe { (*self.inner.as_ptr()).limiter = Some(limiter) };
+    }
+
+    /// The same borrow for a shorter time.
+    pub(crate) fn reborrow(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut { inner: self.inner, borrow: PhantomData }
+    }
+
+    /// The same borrow, shared.
+    pub(crate) fn shared(&self) -> StoreContext<'_, T> {
+        StoreContext { inner: self.inner, borrow: PhantomData }
+    }
+
+    /// The frames of this store's guests on this thread.
+    pub(crate) fn frames(&self) -> Vec<trap::RawFrame> {
+        // SAFETY: S1, S9: the store is borrowed, so its newest guest, if any, is in a call of the runtime.
+        unsafe { trap::capture(self.pointer(), None) }
+    }
+
+    /// The pointer that compiled code is entered with.
+    pub(super) fn pointer(&self) -> NonNull<VmStore> {
+        self.inner.cast()
+    }
+
+    /// The store that a host function was called from.
+    ///
+    /// # Safety
+    /// S1, S10: `context` belongs to a store whose data is a `T`. S2: nobody else uses the store during `'a`.
+    pub(super) unsafe fn from_caller(context: NonNull<VmContext>) -> StoreContextMut<'a, T> {
+        // SAFETY: S1, by the caller's promise.
+        let store = unsafe { NonNull::new_unchecked(context.as_ref().store) };
+        StoreContextMut { inner: store.cast(), borrow: PhantomData }
+    }
+}

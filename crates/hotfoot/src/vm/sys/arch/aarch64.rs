@@ -1,0 +1,136 @@
+//! AArch64, AAPCS64. Compiles on its targets; x86-64 is where hotfoot is tested.
+//!
+//! `enter` saves x19–x28, d8–d15, the frame pointer and the link register; `unwind` restores them.
+
+use std::arch::naked_asm;
+
+use libc::ucontext_t;
+
+use crate::vm::activation::Activation;
+use hotfoot_abi::vmctx::VmContext;
+
+/// Distance from the stack pointer that `enter` saves to the frame pointer that it sets.
+pub const ENTRY_FRAME_OFFSET: usize = 0;
+
+/// Calls the entry trampoline `entry(callee, caller, code, slots)`. Returns 0 when it returns, 1 when `unwind` left it.
+///
+/// # Safety
+/// The arguments are as [`hotfoot_abi::call`] says; `activation` lives until this returns and is the thread's current.
+#[unsafe(naked)]
+pub unsafe extern "C" fn enter(
+    entry: *const u8,
+    callee: *mut VmContext,
+    caller: *mut VmContext,
+    code: *const u8,
+    slots: *mut u8,
+    activation: *mut Activation,
+) -> u64 {
+    naked_asm!(
+        "stp x29, x30, [sp, #-160]!",
+        "mov x29, sp",
+        "stp x19, x20, [sp, #16]",
+        "stp x21, x22, [sp, #32]",
+        "stp x23, x24, [sp, #48]",
+        "stp x25, x26, [sp, #64]",
+        "stp x27, x28, [sp, #80]",
+        "stp d8, d9, [sp, #96]",
+        "stp d10, d11, [sp, #112]",
+        "stp d12, d13, [sp, #128]",
+        "stp d14, d15, [sp, #144]",
+        "mov x9, sp",
+        "str x9, [x5, #{sp}]",
+        "mov x9, x0",
+        "mov x0, x1",
+        "mov x1, x2",
+        "mov x2, x3",
+        "mov x3, x4",
+        "blr x9",
+        "mov x0, #0",
+        "ldp x19, x20, [sp, #16]",
+        "ldp x21, x22, [sp, #32]",
+        "ldp x23, x24, [sp, #48]",
+        "ldp x25, x26, [sp, #64]",
+        "ldp x27, x28, [sp, #80]",
+        "ldp d8, d9, [sp, #96]",
+        "ldp d10, d11, [sp, #112]",
+        "ldp d12, d13, [sp, #128]",
+        "ldp d14, d15, [sp, #144]",
+        "ldp x29, x30, [sp], #160",
+        "ret",
+        sp = const Activation::ENTRY_SP_OFFSET,
+    )
+}
+
+/// Leaves compiled code: `enter` of this activation returns 1.
+///
+/// # Safety
+/// The activation is the thread's current, its `enter` has not returned, and no frame between here and there owns
+/// anything.
+#[unsafe(naked)]
+pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
+    naked_asm!(
+        "ldr x9, [x0, #{sp}]",
+        "mov sp, x9",
+        "mov x0, #1",
+        "ldp x19, x20, [sp, #16]",
+        "ldp x21, x22, [sp, #32]",
+        "ldp x23, x24, [sp, #48]",
+        "ldp x25, x26, [sp, #64]",
+        "ldp x27, x28, [sp, #80]",
+        "ldp d8, d9, [sp, #96]",
+        "ldp d10, d11, [sp, #112]",
+        "ldp d12, d13, [sp, #128]",
+        "ldp d14, d15, [sp, #144]",
+        "ldp x29, x30, [sp], #160",
+        "ret",
+        sp = const Activation::ENTRY_SP_OFFSET,
+    )
+}
+
+/// The current stack pointer, or one a little below the caller's.
+#[inline(always)]
+pub fn stack_pointer() -> usize {
+    let sp: usize;
+    // SAFETY: S9, reads a register.
+    unsafe { std::arch::asm!("mov {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
+    sp
+}
+
+/// Where the interrupted thread was: its program counter and frame pointer.
+pub fn program_counter_and_frame(context: &ucontext_t) -> (usize, usize) {
+    (context.uc_mcontext.pc as usize, context.uc_mcontext.regs[29] as usize)
+}
+
+/// Makes the interrupted thread continue in `function(argument)`, on its own stack, as if it had called it.
+pub fn resume_at(context: &mut ucontext_t, function: usize, argument: usize) {
+    let registers = &mut context.uc_mcontext;
+    registers.sp = (registers.sp - 128) & !15;
+    registers.pc = function as u64;
+    registers.regs[0] = argument as u64;
+}
+
+/// Makes freshly written code visible to instruction fetch.
+pub fn synchronize_instructions(start: *const u8, len: usize) {
+    // Cache lines are at least 16 bytes on every implementation; stepping finer than needed is only slower.
+    const LINE: usize = 16;
+    let mut line = start as usize & !(LINE - 1);
+    let end = start as usize + len;
+    while line < end {
+        // SAFETY: S6, cache maintenance on addresses of our own mapping changes no memory.
+        unsafe { std::arch::asm!("dc cvau, {0}", "ic ivau, {0}", in(reg) line, options(nostack)) };
+        line += LINE;
+    }
+    // SAFETY: S6, barriers only.
+    unsafe { std::arch::asm!("dsb ish", "isb", options(nostack)) };
+}
+
+/// Whether this processor has an extension, by the code generator's name for it. Unknown names are refused.
+pub fn has_isa_flag(flag: &str) -> bool {
+    match flag {
+        "has_lse" => std::arch::is_aarch64_feature_detected!("lse"),
+        "has_pauth" => std::arch::is_aarch64_feature_detected!("paca"),
+        "has_fp16" => std::arch::is_aarch64_feature_detected!("fp16"),
+        "use_csdb" | "sign_return_address" | "sign_return_address_all" | "sign_return_address_with_bkey" => true,
+        _ => false,
+    }
+}

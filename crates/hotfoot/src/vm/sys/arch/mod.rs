@@ -1,0 +1,17 @@
+//! What depends on the instruction set: entering and leaving compiled code, and a thread's interrupted registers.
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "aarch64")]
+pub use aarch64::{
+    ENTRY_FRAME_OFFSET, enter, has_isa_flag, program_counter_and_frame, resume_at, stack_pointer,
+    synchronize_instructions, unwind,
+};
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::{
+    ENTRY_FRAME_OFFSET, enter, has_isa_flag, program_counter_and_frame, resume_at, stack_pointer,
+    synchronize_instructions, unwind,
+};

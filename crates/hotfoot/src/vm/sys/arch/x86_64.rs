@@ -1,0 +1,138 @@
+//! x86-64, System V.
+//!
+//! The stack while compiled code runs, and what `unwind` restores:
+//!
+//! ```text
+//!  …  Rust
+//!     return address
+//!     saved rbp            ◀ rbp of `enter`: the frame at which backtraces stop
+//!     rbx r12 r13 r14 r15
+//!     (8 bytes to align)   ◀ kept in the activation: where `unwind` sets rsp
+//!     entry trampoline, compiled code, …
+//! ```
+
+use std::arch::naked_asm;
+
+use libc::ucontext_t;
+
+use crate::vm::activation::Activation;
+use hotfoot_abi::vmctx::VmContext;
+
+/// Distance from the stack pointer that `enter` saves to the frame pointer that it sets.
+pub const ENTRY_FRAME_OFFSET: usize = 48;
+
+/// Calls the entry trampoline `entry(callee, caller, code, slots)`. Returns 0 when it returns, 1 when `unwind` left it.
+///
+/// # Safety
+/// The arguments are as [`hotfoot_abi::call`] says; `activation` lives until this returns and is the thread's current.
+#[unsafe(naked)]
+pub unsafe extern "C" fn enter(
+    entry: *const u8,
+    callee: *mut VmContext,
+    caller: *mut VmContext,
+    code: *const u8,
+    slots: *mut u8,
+    activation: *mut Activation,
+) -> u64 {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "sub rsp, 8",
+        "mov [r9 + {sp}], rsp",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "mov rdx, rcx",
+        "mov rcx, r8",
+        "call rax",
+        "xor eax, eax",
+        "add rsp, 8",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+        sp = const Activation::ENTRY_SP_OFFSET,
+    )
+}
+
+/// Leaves compiled code: `enter` of this activation returns 1.
+///
+/// # Safety
+/// The activation is the thread's current, its `enter` has not returned, and no frame between here and there owns
+/// anything.
+#[unsafe(naked)]
+pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
+    naked_asm!(
+        "mov rsp, [rdi + {sp}]",
+        "mov eax, 1",
+        "add rsp, 8",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+        sp = const Activation::ENTRY_SP_OFFSET,
+    )
+}
+
+/// The current stack pointer, or one a little below the caller's.
+#[inline(always)]
+pub fn stack_pointer() -> usize {
+    let sp: usize;
+    // SAFETY: S9, reads a register.
+    unsafe { std::arch::asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
+    sp
+}
+
+/// Where the interrupted thread was: its program counter and frame pointer.
+pub fn program_counter_and_frame(context: &ucontext_t) -> (usize, usize) {
+    let registers = &context.uc_mcontext.gregs;
+    (registers[libc::REG_RIP as usize] as usize, registers[libc::REG_RBP as usize] as usize)
+}
+
+/// Makes the interrupted thread continue in `function(argument)`, on its own stack, as if it had called it.
+pub fn resume_at(context: &mut ucontext_t, function: usize, argument: usize) {
+    let registers = &mut context.uc_mcontext.gregs;
+    let sp = registers[libc::REG_RSP as usize] as usize;
+    // A call leaves the stack pointer 8 below a multiple of 16; 128 bytes are skipped for a red zone.
+    registers[libc::REG_RSP as usize] = (((sp - 128) & !15) - 8) as i64;
+    registers[libc::REG_RIP as usize] = function as i64;
+    registers[libc::REG_RDI as usize] = argument as i64;
+}
+
+/// Makes freshly written code visible to instruction fetch; this processor does so by itself.
+pub fn synchronize_instructions(_start: *const u8, _len: usize) {}
+
+/// Whether this processor has an extension, by the code generator's name for it. Unknown names are refused.
+pub fn has_isa_flag(flag: &str) -> bool {
+    match flag {
+        "has_cmpxchg16b" => is_x86_feature_detected!("cmpxchg16b"),
+        "has_sse3" => is_x86_feature_detected!("sse3"),
+        "has_ssse3" => is_x86_feature_detected!("ssse3"),
+        "has_sse41" => is_x86_feature_detected!("sse4.1"),
+        "has_sse42" => is_x86_feature_detected!("sse4.2"),
+        "has_avx" => is_x86_feature_detected!("avx"),
+        "has_avx2" => is_x86_feature_detected!("avx2"),
+        "has_fma" => is_x86_feature_detected!("fma"),
+        "has_popcnt" => is_x86_feature_detected!("popcnt"),
+        "has_bmi1" => is_x86_feature_detected!("bmi1"),
+        "has_bmi2" => is_x86_feature_detected!("bmi2"),
+        "has_lzcnt" => is_x86_feature_detected!("lzcnt"),
+        "has_avx512f" => is_x86_feature_detected!("avx512f"),
+        "has_avx512dq" => is_x86_feature_detected!("avx512dq"),
+        "has_avx512vl" => is_x86_feature_detected!("avx512vl"),
+        "has_avx512vbmi" => is_x86_feature_detected!("avx512vbmi"),
+        "has_avx512bitalg" => is_x86_feature_detected!("avx512bitalg"),
+        _ => false,
+    }
+}

@@ -1,0 +1,103 @@
+//! Address space from the operating system: reserved first, made accessible in steps, returned on drop.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+
+use super::page;
+
+/// A range of address space that belongs to this value alone.
+///
+/// Invariant: `[base, base + len)` was mapped by us, nobody else unmaps it, and `len` is a multiple of the page size.
+#[derive(Debug)]
+pub struct Mmap {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: S5, the range belongs to this value alone; accesses go through methods that borrow it.
+unsafe impl Send for Mmap {}
+// SAFETY: S5, as above: shared access through `&Mmap` only reads.
+unsafe impl Sync for Mmap {}
+
+impl Mmap {
+    /// Reserves address space that nothing can access yet. `len` is rounded up to pages; 0 reserves nothing.
+    pub fn reserve(len: usize) -> io::Result<Mmap> {
+        let len = page::round_up(len).ok_or(io::ErrorKind::OutOfMemory)?;
+        if len == 0 {
+            return Ok(Mmap { base: NonNull::dangling(), len });
+        }
+        // SAFETY: S11, an anonymous mapping at an address that the kernel chooses overlaps nothing of ours.
+        let base = unsafe {
+            rustix::mm::mmap_anonymous(
+                std::ptr::null_mut(),
+                len,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )?
+        };
+        Ok(Mmap { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len })
+    }
+
+    /// Maps a whole file, read-only and private.
+    pub fn file(file: &File) -> io::Result<Mmap> {
+        let size = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let len = page::round_up(size).ok_or(io::ErrorKind::OutOfMemory)?;
+        if len == 0 {
+            return Mmap::reserve(0);
+        }
+        // SAFETY: S11, a private mapping at an address that the kernel chooses overlaps nothing of ours.
+        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, file, 0)? };
+        Ok(Mmap { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len })
+    }
+
+    /// Address of the first byte.
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Bytes reserved.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Makes whole pages readable and writable; new ones are zero.
+    pub fn make_writable(&mut self, range: Range<usize>) -> io::Result<()> {
+        self.protect(range, MprotectFlags::READ | MprotectFlags::WRITE)
+    }
+
+    /// Makes whole pages readable and no longer writable.
+    pub fn make_readable(&mut self, range: Range<usize>) -> io::Result<()> {
+        self.protect(range, MprotectFlags::READ)
+    }
+
+    /// Makes whole pages readable and executable.
+    pub fn make_executable(&mut self, range: Range<usize>) -> io::Result<()> {
+        self.protect(range.clone(), MprotectFlags::READ | MprotectFlags::EXEC)?;
+        super::arch::synchronize_instructions(self.base.as_ptr().wrapping_add(range.start), range.len());
+        Ok(())
+    }
+
+    fn protect(&mut self, range: Range<usize>, flags: MprotectFlags) -> io::Result<()> {
+        assert!(range.start <= range.end && range.end <= self.len, "a protection change outside of the mapping");
+        if range.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: S11, the range lies inside this mapping (asserted above).
+        unsafe { rustix::mm::mprotect(self.base.as_ptr().add(range.start).cast(), range.len(), flags)? };
+        Ok(())
+    }
+}
+
+impl Drop for Mmap {
+    fn drop(&mut self) {
+        if self.len != 0 {
+            // SAFETY: S11, exactly the range that `reserve` or `file` mapped, and nobody can use it after this.
+            let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.len) };
+            debug_assert!(unmapped.is_ok(), "the kernel refused to unmap our own range: {unmapped:?}");
+        }
+    }
+}

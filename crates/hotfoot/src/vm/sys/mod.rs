@@ -1,0 +1,6 @@
+//! Everything that depends on the operating system or the processor: one file each, nothing else in the crate asks.
+
+pub mod arch;
+pub mod mmap;
+pub mod page;
+pub mod signal;

@@ -1,0 +1,79 @@
+//! Hardware faults as traps: the process-wide signal handler.
+//!
+//! A fault inside compiled code belongs to the thread's current activation, which decides (without a lock, without
+//! allocating, reading only memory that cannot change while the guest runs) whether it is a trap. If it is, the
+//! interrupted context is pointed at the trap exit and the handler returns; what happens next runs outside of the
+//! handler. Every other fault goes to the handler that was installed before ours.
+
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+
+use libc::{c_int, c_void, siginfo_t};
+
+use super::arch;
+use crate::vm::activation;
+
+/// Signals that the processor raises for what compiled code does on purpose.
+const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
+
+static PREVIOUS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
+
+/// Installs the handler, once per process.
+pub fn install() {
+    PREVIOUS.get_or_init(|| SIGNALS.map(|signal| install_one(signal)));
+}
+
+fn install_one(signal: c_int) -> libc::sigaction {
+    // SAFETY: S9, `sigaction` is plain data for which zero is valid; the handler has the type that SA_SIGINFO asks for
+    // and is async-signal-safe; the previous action is written by the kernel before it is read.
+    unsafe {
+        let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK;
+        action.sa_sigaction = handle as *const () as usize;
+        libc::sigemptyset(&mut action.sa_mask);
+        let mut previous = MaybeUninit::<libc::sigaction>::zeroed();
+        let result = libc::sigaction(signal, &action, previous.as_mut_ptr());
+        assert!(result == 0, "the kernel refused a signal handler: {}", std::io::Error::last_os_error());
+        previous.assume_init()
+    }
+}
+
+extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: S9, the kernel passes the interrupted context, which nobody else touches until we return.
+    let context_ref = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    let (pc, fp) = arch::program_counter_and_frame(context_ref);
+    match activation::claim_fault(pc, fp) {
+        Some(exit) => arch::resume_at(context_ref, exit.function, exit.argument),
+        None => forward(signal, info, context),
+    }
+}
+
+/// Hands a fault that is not ours to the handler that was there before.
+fn forward(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let index = SIGNALS.iter().position(|ours| *ours == signal);
+    let (Some(previous), Some(index)) = (PREVIOUS.get(), index) else {
+        return restore_default(signal);
+    };
+    let previous = &previous[index];
+    match previous.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => restore_default(signal),
+        handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
+            // SAFETY: S9, a handler installed with SA_SIGINFO has this type.
+            let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = unsafe { std::mem::transmute(handler) };
+            handler(signal, info, context);
+        }
+        handler => {
+            // SAFETY: S9, a handler installed without SA_SIGINFO has this type.
+            let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(handler) };
+            handler(signal);
+        }
+    }
+}
+
+/// Lets the fault kill the process as it would have without us: the instruction runs again with the default action.
+fn restore_default(signal: c_int) {
+    // SAFETY: S9, resetting a signal to its default action is async-signal-safe.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+    }
+}
