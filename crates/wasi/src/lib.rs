@@ -6,7 +6,7 @@
 //!  host files, streams, clocks, randomness, sockets of this machine; knows no WASI version
 //! ```
 //!
-//! ```ignore
+//! ```no_run
 //! # fn main() -> hotfoot::Result<()> {
 //! use hotfoot_wasi::{Perms, WasiCtx, WasiCtxBuilder};
 //! let mut linker = hotfoot::Linker::<WasiCtx>::new(&hotfoot::Engine::default());

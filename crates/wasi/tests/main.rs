@@ -3,6 +3,7 @@
 
 mod args;
 mod descriptors;
+mod engine;
 mod files;
 mod guest;
 mod hostile;
@@ -12,3 +13,4 @@ mod readdir;
 mod sandbox;
 mod sockets;
 mod streams;
+mod testsuite;

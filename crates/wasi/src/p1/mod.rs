@@ -23,7 +23,7 @@ mod clock;
 pub(crate) mod descriptor;
 mod fd;
 mod io;
-// mod link;
+mod link;
 mod memory;
 mod path;
 mod poll;
@@ -40,7 +40,7 @@ pub use fd::{
     fd_sync,
 };
 pub use io::{fd_pread, fd_pwrite, fd_read, fd_readdir, fd_seek, fd_tell, fd_write};
-// pub use link::{MODULE, add_to_linker};
+pub use link::{MODULE, add_to_linker};
 pub use memory::GuestMemory;
 pub use path::{
     PathOpen, path_create_directory, path_filestat_get, path_filestat_set_times, path_link, path_open, path_readlink,
