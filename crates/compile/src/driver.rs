@@ -174,7 +174,11 @@ impl Worker {
 
     fn function(&mut self, env: &Env<'_>, (function, body): Body<'_>) -> Result<Code, Error> {
         let index = function.index;
-        translate(&mut self.scratch, &mut self.context, env, function, &body)?;
+        if let Err(error) = translate(&mut self.scratch, &mut self.context, env, function, &body) {
+            // What was being built is still in there.
+            self.scratch = Scratch::default();
+            return Err(error);
+        }
         let mut code = self.generate(env.isa, || match env.module.name_of(index) {
             Some(name) => format!("function {index} ({name})"),
             None => format!("function {index}"),

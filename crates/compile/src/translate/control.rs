@@ -251,6 +251,9 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn unreachable(&mut self) {
+        // Without the barrier Cranelift turns the branch that leads here into the trap, at the branch's place in the
+        // binary, and a backtrace would name the wrong instruction.
+        self.builder.ins().sequence_point();
         self.trap(TrapCode::UnreachableCodeReached);
         self.reachable = false;
     }

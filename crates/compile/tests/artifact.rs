@@ -1,0 +1,122 @@
+//! What is in an artifact, and that it is the same every time.
+
+use hotfoot_abi::trap::TrapCode;
+use hotfoot_artifact::{Artifact, ElementItems, NONE};
+use hotfoot_compile::Options;
+
+use crate::{TARGETS, compile, compiler};
+
+/// A module with many functions of different sizes that call each other.
+fn crowd() -> Vec<u8> {
+    let mut wat = String::from("(module (memory 1) (table 300 funcref)\n");
+    for index in 0..300 {
+        let body = "(i32.store (local.get 0) (i32.div_u (local.get 0) (i32.load offset=4 (local.get 0))))\n";
+        wat += &format!(
+            "(func $f{index} (param i32) {} (call $f{} (local.get 0)))\n",
+            body.repeat(index % 37),
+            (index * 7) % 300
+        );
+    }
+    wat += "(export \"f\" (func 17)))";
+    wat::parse_str(&wat).unwrap()
+}
+
+#[test]
+fn threads_do_not_show() {
+    let wasm = crowd();
+    for target in TARGETS {
+        let serial = compiler(target, Options { parallel: false, ..Options::default() }).compile(&wasm).unwrap();
+        for _ in 0..3 {
+            let parallel = compiler(target, Options::default()).compile(&wasm).unwrap();
+            assert!(serial == parallel, "{target}: the artifacts differ");
+        }
+    }
+}
+
+#[test]
+fn tables_are_in_order() {
+    for target in TARGETS {
+        let bytes = compiler(target, Options::default()).compile(&crowd()).unwrap();
+        let artifact = Artifact::parse(&bytes).unwrap();
+        assert_eq!(artifact.header.target, target);
+        assert_eq!(artifact.info().unwrap().num_funcs, 300);
+        assert_eq!(artifact.functions.len(), 300);
+        let mut end = 0;
+        for range in artifact.functions {
+            assert_eq!(range.offset.get() % 16, 0);
+            assert!(range.offset.get() >= end && range.len.get() > 0);
+            end = range.offset.get() + range.len.get();
+        }
+        assert!(end as usize <= artifact.text.len());
+        assert!(artifact.trap_offsets.is_sorted_by(|a, b| a.get() < b.get()));
+        assert!(artifact.addresses.is_sorted_by(|a, b| a.code.get() < b.code.get()));
+        assert!(artifact.addresses.windows(2).all(|pair| pair[0].wasm != pair[1].wasm));
+        for offset in artifact.trap_offsets {
+            assert!(artifact.trap_at(offset.get()).is_some());
+        }
+    }
+}
+
+#[test]
+fn traps_have_their_place_and_reason() {
+    let wat = r#"(module
+        (func (export "f") (param i32 i32) (result i32)
+            (if (local.get 0) (then unreachable))
+            (i32.div_s (local.get 0) (local.get 1))))"#;
+    let wasm = wat::parse_str(wat).unwrap();
+    for target in TARGETS {
+        let bytes = compiler(target, Options::default()).compile(&wasm).unwrap();
+        let artifact = Artifact::parse(&bytes).unwrap();
+        let mut found = Vec::new();
+        for (offset, code) in artifact.trap_offsets.iter().zip(artifact.trap_codes) {
+            if artifact.function_at(offset.get()) == Some(0) {
+                let wasm_offset = artifact.wasm_offset_at(offset.get()).unwrap() as usize;
+                found.push((TrapCode::from_u8(*code).unwrap(), wasm[wasm_offset]));
+            }
+        }
+        for expected in [(TrapCode::UnreachableCodeReached, 0x00), (TrapCode::IntegerDivisionByZero, 0x6d)] {
+            assert!(found.contains(&expected), "{target}: {expected:?} is not in {found:?}");
+        }
+    }
+}
+
+#[test]
+fn element_segments_of_functions_are_a_table() {
+    let bytes = compile(
+        r#"(module (import "m" "f" (func)) (import "m" "g" (global funcref)) (table 9 funcref)
+            (func) (func) (func)
+            (elem (i32.const 0) func 1 0 1)
+            (elem funcref (ref.func 3) (ref.null func))
+            (elem funcref (global.get 0)))"#,
+    )
+    .unwrap();
+    let artifact = Artifact::parse(&bytes).unwrap();
+    let info = artifact.info().unwrap();
+    let items: Vec<_> = info.elements.iter().map(|segment| &segment.items).collect();
+    assert_eq!(items[0], &ElementItems::Functions(0..3));
+    assert_eq!(items[1], &ElementItems::Functions(3..5));
+    assert!(matches!(items[2], ElementItems::Expressions(items) if items.len() == 1));
+    let elements: Vec<u32> = artifact.elements.iter().map(|element| element.get()).collect();
+    assert_eq!(elements, [1, 0, 1, 3, NONE]);
+    let escaping: Vec<u32> = artifact.escaping.iter().map(|function| function.get()).collect();
+    assert_eq!(escaping, [1, 3], "imports have references of their own, and nothing names function 2");
+}
+
+#[test]
+fn equal_types_share_trampolines() {
+    let bytes =
+        compile("(module (type (func (param i32))) (type (func (param i32))) (type (func (param i64))))").unwrap();
+    let artifact = Artifact::parse(&bytes).unwrap();
+    assert_eq!(artifact.trampolines[0], artifact.trampolines[1]);
+    assert_ne!(artifact.trampolines[0], artifact.trampolines[2]);
+}
+
+#[test]
+fn names_are_kept() {
+    let bytes = compile("(module $m (func $first) (func) (func $third))").unwrap();
+    let artifact = Artifact::parse(&bytes).unwrap();
+    assert_eq!(artifact.info().unwrap().name.as_deref(), Some("m"));
+    assert_eq!(artifact.function_name(0), Some("first"));
+    assert_eq!(artifact.function_name(1), None);
+    assert_eq!(artifact.function_name(2), Some("third"));
+}
