@@ -5,14 +5,16 @@
 //! the number of threads nor their luck shows in the artifact. When several functions are invalid, the first one in
 //! the module is reported.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::{ExternalName, Function};
+use cranelift_codegen::ir::{self, ExternalName, Function};
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_codegen::{Context, FinalizedRelocTarget};
+use cranelift_codegen::print_errors::pretty_error;
+use cranelift_codegen::{CodegenError, CompileError, Context, FinalizedRelocTarget};
 use cranelift_frontend::FunctionBuilderContext;
 use hotfoot_abi::builtin::Builtin;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -55,6 +57,15 @@ pub(crate) struct Code {
     pub(crate) traps: Vec<(u32, u8)>,
     /// Code offset to module offset.
     pub(crate) addresses: Vec<(u32, u32)>,
+}
+
+impl Code {
+    /// Says which place in the module the code at an offset comes from, if that is not known yet.
+    fn locate(&mut self, offset: u32, wasm: u32) {
+        if let Err(at) = self.addresses.binary_search_by_key(&offset, |(offset, _)| *offset) {
+            self.addresses.insert(at, (offset, wasm));
+        }
+    }
 }
 
 /// All code of a module.
@@ -150,9 +161,13 @@ impl<'a> Queue<'a> {
             }
             let body = self.bodies[index].lock().ok().and_then(|mut body| body.take());
             let Some(body) = body else { continue };
-            let result = worker.function(env, body);
+            let function = body.0.index;
+            let result = catch_unwind(AssertUnwindSafe(|| worker.function(env, body)))
+                .unwrap_or_else(|_| Err(failure(env.module, function, "the code generator panicked".to_owned())));
             if result.is_err() {
                 self.first_failure.fetch_min(index, Ordering::Relaxed);
+                // What was being built is still in the buffers.
+                worker = Worker::new();
             }
             finished.push((index, result));
         }
@@ -174,26 +189,27 @@ impl Worker {
 
     fn function(&mut self, env: &Env<'_>, (function, body): Body<'_>) -> Result<Code, Error> {
         let index = function.index;
-        if let Err(error) = translate(&mut self.scratch, &mut self.context, env, function, &body) {
-            // What was being built is still in there.
-            self.scratch = Scratch::default();
-            return Err(error);
-        }
-        let mut code = self.generate(env.isa, || match env.module.name_of(index) {
-            Some(name) => format!("function {index} ({name})"),
-            None => format!("function {index}"),
-        })?;
-        // The prologue belongs to the function as a whole: a stack overflow is found there.
-        if code.addresses.first().is_none_or(|(offset, _)| *offset != 0) {
-            code.addresses.insert(0, (0, body.range().start as u32));
+        translate(&mut self.scratch, &mut self.context, env, function, &body)?;
+        let mut code = self.generate(env.isa, || function_name(env.module, index))?;
+        // The prologue and its trap belong to the function as a whole.
+        let start = body.range().start as u32;
+        code.locate(0, start);
+        let overflow = ir::TrapCode::STACK_OVERFLOW.as_raw().get();
+        if let Some((offset, _)) = code.traps.iter().find(|(_, number)| *number == overflow) {
+            code.locate(*offset, start);
         }
         Ok(code)
     }
 
     fn generate(&mut self, isa: &dyn TargetIsa, name: impl Fn() -> String) -> Result<Code, Error> {
         let failed = |message: String| Error::Codegen { function: name(), message };
-        if let Err(error) = self.context.compile(isa, &mut ControlPlane::default()) {
-            return Err(failed(cranelift_codegen::print_errors::pretty_error(error.func, error.inner)));
+        if let Err(CompileError { inner, func }) = self.context.compile(isa, &mut ControlPlane::default()) {
+            return Err(match inner {
+                CodegenError::CodeTooLarge | CodegenError::ImplLimitExceeded => {
+                    Error::FunctionTooLarge { function: name() }
+                }
+                error => failed(pretty_error(func, error)),
+            });
         }
         let compiled = self.context.compiled_code().expect("compilation succeeded");
         let buffer = &compiled.buffer;
@@ -242,6 +258,18 @@ impl Worker {
         })
         .collect()
     }
+}
+
+/// How messages name a function.
+fn function_name(module: &Module, function: u32) -> String {
+    match module.name_of(function) {
+        Some(name) => format!("function {function} ({name})"),
+        None => format!("function {function}"),
+    }
+}
+
+fn failure(module: &Module, function: u32, message: String) -> Error {
+    Error::Codegen { function: function_name(module, function), message }
 }
 
 /// What a relocation names. Nothing but our own functions can be linked.

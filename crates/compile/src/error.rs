@@ -39,6 +39,12 @@ pub enum Error {
         /// How large it may be.
         limit: u64,
     },
+    /// One function is larger than the code generator can take.
+    #[error("{function} is too large for the code generator; split it into several")]
+    FunctionTooLarge {
+        /// Which function.
+        function: String,
+    },
     /// The target or one of its settings does not exist.
     #[error("cannot compile for this target: {0}")]
     Target(String),

@@ -112,10 +112,10 @@ impl Compiler {
     }
 }
 
-/// Validates a module without compiling it.
+/// Validates a module without compiling it. Instructions that are valid but not supported are found only by compiling.
 ///
 /// # Errors
-/// When the bytes are no module, an invalid one, or one that uses what is not supported.
+/// When the bytes are no module, an invalid one, or one whose interface uses what is not supported.
 pub fn validate(wasm: &[u8], features: WasmFeatures) -> Result<(), Error> {
     let (_, bodies) = decode::decode(wasm, features)?;
     let mut allocations = Default::default();

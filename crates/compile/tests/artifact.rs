@@ -81,6 +81,20 @@ fn traps_have_their_place_and_reason() {
 }
 
 #[test]
+fn a_stack_overflow_is_in_the_function_and_no_instruction() {
+    let wasm = wat::parse_str("(module (func (call 0) (call 0)))").unwrap();
+    for target in TARGETS {
+        let bytes = compiler(target, Options::default()).compile(&wasm).unwrap();
+        let artifact = Artifact::parse(&bytes).unwrap();
+        assert_eq!(artifact.trap_codes[0], TrapCode::StackOverflow as u8, "{target}");
+        let offset = artifact.trap_offsets[0].get();
+        let body = artifact.wasm_offset_at(0).unwrap();
+        assert_eq!(artifact.wasm_offset_at(offset), Some(body), "{target}");
+        assert_eq!(wasm[body as usize..][..3], [0x00, 0x10, 0x00], "no locals, then the first call");
+    }
+}
+
+#[test]
 fn element_segments_of_functions_are_a_table() {
     let bytes = compile(
         r#"(module (import "m" "f" (func)) (import "m" "g" (global funcref)) (table 9 funcref)
