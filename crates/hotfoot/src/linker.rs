@@ -300,10 +300,10 @@ impl<T: 'static> Linker<T> {
     }
 
     /// All names and what they stand for, in no order.
-    pub fn iter<'a>(
+    pub fn iter<'a: 'p, 'p>(
         &'a self,
-        mut store: impl AsContextMut<Data = T> + 'a,
-    ) -> impl Iterator<Item = (&'a str, &'a str, Extern)> + 'a {
+        mut store: impl AsContextMut<Data = T> + 'p,
+    ) -> impl Iterator<Item = (&'a str, &'a str, Extern)> + 'p {
         self.definitions.iter().flat_map(|(module, names)| names.iter().map(move |name| (module, name))).map(
             move |(module, (name, definition))| {
                 (module.as_str(), name.as_str(), definition.clone().into_extern(store.as_context_mut().vm()))
