@@ -1,0 +1,54 @@
+//! The settings under which every script must hold.
+//!
+//! They differ in how a memory access out of bounds is found: by the processor and a guard region, or by comparisons
+//! in the code, which are two translations of each load and store.
+
+use hotfoot::{Config, Engine, Result};
+
+use crate::features::Features;
+
+/// One way to set up an engine.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// Default settings: reservation and guard region in place of most checks.
+    Default,
+    /// `signals_based_traps(false)`: every trap is an explicit check.
+    NoSignals,
+    /// A reservation of one page and no guard: traps come as signals, but each access to memory is checked, and a
+    /// memory that grows moves.
+    SmallReservation,
+}
+
+impl EngineKind {
+    /// All of them.
+    pub const ALL: [EngineKind; 3] = [EngineKind::Default, EngineKind::NoSignals, EngineKind::SmallReservation];
+
+    /// The name in tests and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            EngineKind::Default => "default",
+            EngineKind::NoSignals => "no-signals",
+            EngineKind::SmallReservation => "small-reservation",
+        }
+    }
+
+    /// Settings for this kind of engine with these features.
+    pub fn config(self, features: Features) -> Config {
+        let mut config = Config::new();
+        features.apply(&mut config);
+        match self {
+            EngineKind::Default => &mut config,
+            EngineKind::NoSignals => config.signals_based_traps(false),
+            EngineKind::SmallReservation => config.memory_reservation(64 << 10).memory_guard_size(0),
+        };
+        config
+    }
+
+    /// An engine of this kind with these features.
+    ///
+    /// # Errors
+    /// When hotfoot does not have one of the features.
+    pub fn engine(self, features: Features) -> Result<Engine> {
+        Engine::new(&self.config(features))
+    }
+}
