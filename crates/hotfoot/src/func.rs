@@ -8,7 +8,8 @@ use crate::store::{AsContext, AsContextMut};
 use crate::typed::{IntoFunc, TypedFunc};
 use crate::types::FuncType;
 use crate::value::Val;
-use crate::vm::call::{self, TypedHandle, WasmParams, WasmResults};
+use crate::vm::call::{self, TypedHandle};
+use crate::vm::convert::{WasmParams, WasmResults};
 use crate::vm::hostcall::{self, Caller};
 use crate::vm::store::{FuncPtr, StoreId, VmStore};
 

@@ -14,7 +14,8 @@ use crate::module::Module;
 use crate::store::AsContextMut;
 use crate::table::Table;
 use crate::typed::TypedFunc;
-use crate::vm::call::{self, WasmParams, WasmResults};
+use crate::vm::call;
+use crate::vm::convert::{WasmParams, WasmResults};
 use crate::vm::store::{StoreId, VmStore};
 
 /// An instance of a module in a store.

@@ -71,6 +71,6 @@ pub use types::{
     ValType,
 };
 pub use value::{Ref, V128, Val};
-pub use vm::call::{WasmParams, WasmResults, WasmRet, WasmTy};
+pub use vm::context::{StoreContext, StoreContextMut};
+pub use vm::convert::{WasmParams, WasmResults, WasmRet, WasmTy};
 pub use vm::hostcall::Caller;
-pub use vm::store::{StoreContext, StoreContextMut};

@@ -5,7 +5,8 @@ use anyhow::{Context, Result};
 use crate::externs::check_store;
 use crate::store::{AsContext, AsContextMut};
 use crate::types::MemoryType;
-use crate::vm::store::{StoreContext, StoreContextMut, StoreId, VmStore};
+use crate::vm::context::{StoreContext, StoreContextMut};
+use crate::vm::store::{StoreId, VmStore};
 
 /// A linear memory in a store.
 ///

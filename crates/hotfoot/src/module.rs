@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -79,35 +78,12 @@ impl fmt::Debug for Module {
 }
 
 impl Module {
-    /// Loads an artifact that [`Engine::precompile_module`] or [`Module::serialize`] made.
-    ///
-    /// # Safety
-    /// An artifact is machine code: these bytes must come from hotfoot, unchanged. What is visibly damaged or made for
-    /// other settings is refused, but a forged artifact can do whatever it wants.
-    ///
-    /// # Errors
-    /// When the artifact is damaged or does not fit this engine or machine ([`IncompatibleArtifact`]).
-    pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
-        Module::from_trusted_artifact(engine, bytes.as_ref())
-    }
-
-    /// Loads an artifact from its file, which is mapped and used in place.
-    ///
-    /// # Safety
-    /// As [`Module::deserialize`]; and the file must not be changed while the module lives.
-    ///
-    /// # Errors
-    /// When the file cannot be mapped, and as [`Module::deserialize`].
-    pub unsafe fn deserialize_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Module> {
-        Module::from_code(engine, ModuleCode::from_file(path.as_ref())?)
-    }
-
     /// Loads an artifact whose origin the caller vouches for.
     pub(crate) fn from_trusted_artifact(engine: &Engine, bytes: &[u8]) -> Result<Module> {
         Module::from_code(engine, ModuleCode::from_bytes(bytes)?)
     }
 
-    fn from_code(engine: &Engine, code: ModuleCode) -> Result<Module> {
+    pub(crate) fn from_code(engine: &Engine, code: ModuleCode) -> Result<Module> {
         let artifact = code.artifact();
         check_compatible(engine, &artifact.header)?;
         let info = artifact.info()?;

@@ -2,8 +2,8 @@
 
 use crate::engine::Engine;
 use crate::limits::ResourceLimiter;
+use crate::vm::context::{StoreBox, StoreContext, StoreContextMut};
 use crate::vm::hostcall::Caller;
-use crate::vm::store::{StoreBox, StoreContext, StoreContextMut};
 
 /// Owns instances and everything that they refer to, together with the host's data `T`.
 ///

@@ -9,7 +9,8 @@ use crate::engine::Engine;
 use crate::externs::check_store;
 use crate::func::Func;
 use crate::store::AsContextMut;
-use crate::vm::call::{self, TypedHandle, WasmParams, WasmResults, WasmRet, WasmTy, for_each_arity};
+use crate::vm::call::{self, TypedHandle};
+use crate::vm::convert::{WasmParams, WasmResults, WasmRet, WasmTy, for_each_arity};
 use crate::vm::hostcall::{self, AnyHostFunc, Caller};
 
 /// A function of a known type; see [`Func::typed`].

@@ -8,6 +8,7 @@ use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::Artifact;
 
 use super::sys::{mmap::Mmap, page};
+use crate::engine::Engine;
 use crate::module::Module;
 
 /// One module's code and tables, mapped.
@@ -93,6 +94,32 @@ impl ModuleCode {
     /// The trap that the instruction at `pc` may raise. Async-signal-safe.
     pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
         self.artifact.trap_at(self.offset_of(pc)?)
+    }
+}
+
+/// Code comes in only here: compiled by this engine, or vouched for by whoever calls these.
+impl Module {
+    /// Loads an artifact that [`Engine::precompile_module`] or [`Module::serialize`] made.
+    ///
+    /// # Safety
+    /// An artifact is machine code: these bytes must come from hotfoot, unchanged. What is visibly damaged or made for
+    /// other settings is refused, but a forged artifact can do whatever it wants.
+    ///
+    /// # Errors
+    /// When the artifact is damaged or does not fit this engine or machine ([`IncompatibleArtifact`]).
+    pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
+        Module::from_trusted_artifact(engine, bytes.as_ref())
+    }
+
+    /// Loads an artifact from its file, which is mapped and used in place.
+    ///
+    /// # Safety
+    /// As [`Module::deserialize`]; and the file must not be changed while the module lives.
+    ///
+    /// # Errors
+    /// When the file cannot be mapped, and as [`Module::deserialize`].
+    pub unsafe fn deserialize_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Module> {
+        Module::from_code(engine, ModuleCode::from_file(path.as_ref())?)
     }
 }
 

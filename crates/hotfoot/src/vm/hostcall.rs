@@ -21,9 +21,10 @@ use anyhow::Result;
 use hotfoot_abi::vmctx::{HOST_MAGIC, VmContext, VmFuncRef, VmHostContext};
 
 use super::activation;
-use super::call::{WasmParams, WasmRet};
+use super::context::StoreContextMut;
+use super::convert::{WasmParams, WasmRet};
 use super::slot::Slot;
-use super::store::{StoreContextMut, VmStore};
+use super::store::VmStore;
 use super::trap::Pending;
 use crate::engine::Engine;
 use crate::types::FuncType;
@@ -85,7 +86,7 @@ impl<T: 'static> Caller<'_, T> {
     /// # Safety
     /// As [`StoreContextMut::from_caller`].
     unsafe fn new(context: NonNull<VmContext>) -> Self {
-        // SAFETY: by the caller's promise.
+        // SAFETY: S1, S10, by the caller's promise.
         let (store, context) = unsafe { (StoreContextMut::from_caller(context), context.as_ref()) };
         let instance = (!activation::is_host_context(context)).then_some(context.instance);
         Caller { store, instance }
@@ -169,7 +170,7 @@ where
     T: 'static,
     F: Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()>,
 {
-    // SAFETY: as in `typed_thunk`; the parameters' types are those of the function type.
+    // SAFETY: S3, S7, S10, as in `typed_thunk`; the parameters' types are those of the function type.
     unsafe {
         guard(caller, || {
             let block = callee.as_ref();

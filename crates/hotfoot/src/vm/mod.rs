@@ -8,8 +8,9 @@
 //!  memory      linear memories        table      tables
 //!  allocator   where instances get their parts from
 //!  instance    one instance: its VM context and what it refers to
-//!  store       the owner of instances, and the pointer through which all of it is reached
+//!  store       the owner of instances; context: the store with the host's data, and borrows of it
 //!  call        host → wasm            hostcall   wasm → host
+//!  convert     values to slots (slot) and back
 //!  builtins    the runtime's functions that compiled code calls
 //! ```
 //!
@@ -21,6 +22,8 @@ pub mod allocator;
 pub mod builtins;
 pub mod call;
 pub mod code;
+pub mod context;
+pub mod convert;
 pub mod hostcall;
 pub mod instance;
 pub mod memory;

@@ -18,8 +18,6 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -111,14 +109,14 @@ impl GlobalPtr {
 }
 
 /// Calls back with the limiter of a store, if it has one.
-type LimiterOf = unsafe fn(NonNull<VmStore>, &mut dyn FnMut(&mut dyn ResourceLimiter));
+pub(super) type LimiterOf = unsafe fn(NonNull<VmStore>, &mut dyn FnMut(&mut dyn ResourceLimiter));
 
 /// The part of a store that does not depend on its data's type.
 #[repr(C)]
 pub struct VmStore {
     pub(super) ctx: VmStoreContext,
     /// The caller's context when the host itself calls: no instance, but this store.
-    host_context: VmContext,
+    pub(super) host_context: VmContext,
     id: StoreId,
     engine: Engine,
     limiter: LimiterOf,
@@ -150,7 +148,7 @@ impl Drop for VmStore {
 }
 
 impl VmStore {
-    fn new(engine: Engine, limiter: LimiterOf) -> VmStore {
+    pub(super) fn new(engine: Engine, limiter: LimiterOf) -> VmStore {
         VmStore {
             ctx: VmStoreContext { stack_limit: 0, last_exit_fp: 0, last_exit_pc: 0 },
             host_context: VmContext {
@@ -254,7 +252,7 @@ impl VmStore {
     /// # Safety
     /// As [`trap::capture`] without an innermost frame.
     pub(super) unsafe fn set_pending_error(store: NonNull<VmStore>, error: anyhow::Error) {
-        // SAFETY: by the caller's promise.
+        // SAFETY: S9, by the caller's promise.
         let backtrace = unsafe { trap::capture(store, None) };
         let pending = match error.downcast::<Trap>() {
             Ok(trap) => Pending::Trap(trap, backtrace),
@@ -455,180 +453,4 @@ impl VmStore {
 
 fn limit_error(what: &str) -> anyhow::Error {
     anyhow::anyhow!("the store's limits do not allow a {what} of this size; raise them in its ResourceLimiter")
-}
-
-type Limiter<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
-
-/// A whole store.
-#[repr(C)]
-pub struct StoreInner<T> {
-    vm: VmStore,
-    limiter: Option<Limiter<T>>,
-    data: T,
-}
-
-/// Calls back with the limiter of a store whose data is a `T`.
-///
-/// # Safety
-/// S1, S10: the pointer is to the `VmStore` of a `StoreInner<T>` that is borrowed exclusively.
-unsafe fn limiter_of<T>(store: NonNull<VmStore>, f: &mut dyn FnMut(&mut dyn ResourceLimiter)) {
-    let inner: *mut StoreInner<T> = store.cast().as_ptr();
-    // SAFETY: S1, S10, by the caller's promise; `limiter` and `data` are disjoint from `vm`.
-    unsafe {
-        if let Some(limiter) = &mut (*inner).limiter {
-            f(limiter(&mut (*inner).data));
-        }
-    }
-}
-
-/// The owning pointer of a [`Store`](crate::Store).
-pub struct StoreBox<T>(NonNull<StoreInner<T>>);
-
-// SAFETY: S1, the box owns the store; sending it sends the data.
-unsafe impl<T: Send> Send for StoreBox<T> {}
-// SAFETY: S2, shared access only reads.
-unsafe impl<T: Sync> Sync for StoreBox<T> {}
-
-impl<T> StoreBox<T> {
-    /// Pins a new store.
-    pub fn new(engine: Engine, data: T) -> StoreBox<T> {
-        let inner = StoreInner { vm: VmStore::new(engine, limiter_of::<T>), limiter: None, data };
-        let pointer = NonNull::from(Box::leak(Box::new(inner)));
-        // SAFETY: S1, just made; the pointer is to the whole of it.
-        unsafe { (*pointer.as_ptr()).vm.host_context.store = pointer.cast().as_ptr() };
-        StoreBox(pointer)
-    }
-
-    /// Borrows the store.
-    pub fn context(&self) -> StoreContext<'_, T> {
-        StoreContext { inner: self.0, borrow: PhantomData }
-    }
-
-    /// Borrows the store exclusively.
-    pub fn context_mut(&mut self) -> StoreContextMut<'_, T> {
-        StoreContextMut { inner: self.0, borrow: PhantomData }
-    }
-
-    /// Drops everything but the data.
-    pub fn into_data(self) -> T {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: S1, made by leaking a box, and this is its only owner.
-        let inner = unsafe { Box::from_raw(this.0.as_ptr()) };
-        inner.data
-    }
-}
-
-impl<T> Drop for StoreBox<T> {
-    fn drop(&mut self) {
-        // SAFETY: S1, made by leaking a box, and this is its only owner.
-        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
-    }
-}
-
-/// A borrow of a [`Store`](crate::Store).
-pub struct StoreContext<'a, T> {
-    inner: NonNull<StoreInner<T>>,
-    borrow: PhantomData<&'a T>,
-}
-
-impl<T> Copy for StoreContext<'_, T> {}
-
-impl<T> Clone for StoreContext<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<'a, T> StoreContext<'a, T> {
-    /// The store's data.
-    pub fn data(&self) -> &'a T {
-        // SAFETY: S2, the lifetime is that of a shared borrow of the store.
-        unsafe { &(*self.inner.as_ptr()).data }
-    }
-
-    /// The store's engine.
-    pub fn engine(&self) -> &'a Engine {
-        self.vm().engine()
-    }
-
-    pub(crate) fn vm(&self) -> &'a VmStore {
-        // SAFETY: S2, the lifetime is that of a shared borrow of the store.
-        unsafe { &(*self.inner.as_ptr()).vm }
-    }
-}
-
-/// An exclusive borrow of a [`Store`](crate::Store).
-pub struct StoreContextMut<'a, T> {
-    inner: NonNull<StoreInner<T>>,
-    borrow: PhantomData<&'a mut T>,
-}
-
-impl<'a, T> StoreContextMut<'a, T> {
-    /// The store's data.
-    pub fn data(&self) -> &T {
-        // SAFETY: S2, borrowed as long as `self` is.
-        unsafe { &(*self.inner.as_ptr()).data }
-    }
-
-    /// The store's data.
-    pub fn data_mut(&mut self) -> &mut T {
-        // SAFETY: S2, borrowed exclusively as long as `self` is.
-        unsafe { &mut (*self.inner.as_ptr()).data }
-    }
-
-    /// The store's engine.
-    pub fn engine(&self) -> &Engine {
-        // SAFETY: S2, borrowed as long as `self` is.
-        unsafe { (*self.inner.as_ptr()).vm.engine() }
-    }
-
-    pub(crate) fn vm(&mut self) -> &mut VmStore {
-        // SAFETY: S2, borrowed exclusively as long as `self` is.
-        unsafe { &mut (*self.inner.as_ptr()).vm }
-    }
-
-    /// The store and its data, apart.
-    pub(crate) fn vm_and_data(self) -> (&'a mut VmStore, &'a mut T) {
-        // SAFETY: S2, the two fields are disjoint and the lifetime is that of an exclusive borrow of the store.
-        unsafe {
-            let inner = self.inner.as_ptr();
-            (&mut *(&raw mut (*inner).vm), &mut *(&raw mut (*inner).data))
-        }
-    }
-
-    pub(crate) fn set_limiter(&mut self, limiter: Limiter<T>) {
-        // SAFETY: S2, borrowed exclusively as long as `self` is.
-        unsafe { (*self.inner.as_ptr()).limiter = Some(limiter) };
-    }
-
-    /// The same borrow for a shorter time.
-    pub(crate) fn reborrow(&mut self) -> StoreContextMut<'_, T> {
-        StoreContextMut { inner: self.inner, borrow: PhantomData }
-    }
-
-    /// The same borrow, shared.
-    pub(crate) fn shared(&self) -> StoreContext<'_, T> {
-        StoreContext { inner: self.inner, borrow: PhantomData }
-    }
-
-    /// The frames of this store's guests on this thread.
-    pub(crate) fn frames(&self) -> Vec<trap::RawFrame> {
-        // SAFETY: S1, S9: the store is borrowed, so its newest guest, if any, is in a call of the runtime.
-        unsafe { trap::capture(self.pointer(), None) }
-    }
-
-    /// The pointer that compiled code is entered with.
-    pub(super) fn pointer(&self) -> NonNull<VmStore> {
-        self.inner.cast()
-    }
-
-    /// The store that a host function was called from.
-    ///
-    /// # Safety
-    /// S1, S10: `context` belongs to a store whose data is a `T`. S2: nobody else uses the store during `'a`.
-    pub(super) unsafe fn from_caller(context: NonNull<VmContext>) -> StoreContextMut<'a, T> {
-        // SAFETY: S1, by the caller's promise.
-        let store = unsafe { NonNull::new_unchecked(context.as_ref().store) };
-        StoreContextMut { inner: store.cast(), borrow: PhantomData }
-    }
 }

@@ -1,0 +1,191 @@
+//! A whole store: the VM's part and the host's data, and borrows of it.
+//!
+//! Handles to a borrowed store are raw pointers with a lifetime, not references, so that nothing claims exclusive use
+//! of the store while compiled code, builtins and host functions reach it through their own pointer (S2).
+
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+use hotfoot_abi::vmctx::VmContext;
+
+use super::store::VmStore;
+use super::trap;
+use crate::engine::Engine;
+use crate::limits::ResourceLimiter;
+
+type Limiter<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
+
+/// A whole store.
+#[repr(C)]
+pub struct StoreInner<T> {
+    vm: VmStore,
+    limiter: Option<Limiter<T>>,
+    data: T,
+}
+
+/// Calls back with the limiter of a store whose data is a `T`.
+///
+/// # Safety
+/// S1, S10: the pointer is to the `VmStore` of a `StoreInner<T>` that is borrowed exclusively.
+unsafe fn limiter_of<T>(store: NonNull<VmStore>, f: &mut dyn FnMut(&mut dyn ResourceLimiter)) {
+    let inner: *mut StoreInner<T> = store.cast().as_ptr();
+    // SAFETY: S1, S10, by the caller's promise; `limiter` and `data` are disjoint from `vm`.
+    unsafe {
+        if let Some(limiter) = &mut (*inner).limiter {
+            f(limiter(&mut (*inner).data));
+        }
+    }
+}
+
+/// The owning pointer of a [`Store`](crate::Store).
+pub struct StoreBox<T>(NonNull<StoreInner<T>>);
+
+// SAFETY: S1, the box owns the store; sending it sends the data.
+unsafe impl<T: Send> Send for StoreBox<T> {}
+// SAFETY: S2, shared access only reads.
+unsafe impl<T: Sync> Sync for StoreBox<T> {}
+
+impl<T> StoreBox<T> {
+    /// Pins a new store.
+    pub fn new(engine: Engine, data: T) -> StoreBox<T> {
+        let inner = StoreInner { vm: VmStore::new(engine, limiter_of::<T>), limiter: None, data };
+        let pointer = NonNull::from(Box::leak(Box::new(inner)));
+        // SAFETY: S1, just made; the pointer is to the whole of it.
+        unsafe { (*pointer.as_ptr()).vm.host_context.store = pointer.cast().as_ptr() };
+        StoreBox(pointer)
+    }
+
+    /// Borrows the store.
+    pub fn context(&self) -> StoreContext<'_, T> {
+        StoreContext { inner: self.0, borrow: PhantomData }
+    }
+
+    /// Borrows the store exclusively.
+    pub fn context_mut(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut { inner: self.0, borrow: PhantomData }
+    }
+
+    /// Drops everything but the data.
+    pub fn into_data(self) -> T {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: S1, made by leaking a box, and this is its only owner.
+        let inner = unsafe { Box::from_raw(this.0.as_ptr()) };
+        inner.data
+    }
+}
+
+impl<T> Drop for StoreBox<T> {
+    fn drop(&mut self) {
+        // SAFETY: S1, made by leaking a box, and this is its only owner.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+/// A borrow of a [`Store`](crate::Store).
+pub struct StoreContext<'a, T> {
+    inner: NonNull<StoreInner<T>>,
+    borrow: PhantomData<&'a T>,
+}
+
+impl<T> Copy for StoreContext<'_, T> {}
+
+impl<T> Clone for StoreContext<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<'a, T> StoreContext<'a, T> {
+    /// The store's data.
+    pub fn data(&self) -> &'a T {
+        // SAFETY: S2, the lifetime is that of a shared borrow of the store.
+        unsafe { &(*self.inner.as_ptr()).data }
+    }
+
+    /// The store's engine.
+    pub fn engine(&self) -> &'a Engine {
+        self.vm().engine()
+    }
+
+    pub(crate) fn vm(&self) -> &'a VmStore {
+        // SAFETY: S2, the lifetime is that of a shared borrow of the store.
+        unsafe { &(*self.inner.as_ptr()).vm }
+    }
+}
+
+/// An exclusive borrow of a [`Store`](crate::Store).
+pub struct StoreContextMut<'a, T> {
+    inner: NonNull<StoreInner<T>>,
+    borrow: PhantomData<&'a mut T>,
+}
+
+impl<'a, T> StoreContextMut<'a, T> {
+    /// The store's data.
+    pub fn data(&self) -> &T {
+        // SAFETY: S2, borrowed as long as `self` is.
+        unsafe { &(*self.inner.as_ptr()).data }
+    }
+
+    /// The store's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        // SAFETY: S2, borrowed exclusively as long as `self` is.
+        unsafe { &mut (*self.inner.as_ptr()).data }
+    }
+
+    /// The store's engine.
+    pub fn engine(&self) -> &Engine {
+        // SAFETY: S2, borrowed as long as `self` is.
+        unsafe { (*self.inner.as_ptr()).vm.engine() }
+    }
+
+    pub(crate) fn vm(&mut self) -> &mut VmStore {
+        // SAFETY: S2, borrowed exclusively as long as `self` is.
+        unsafe { &mut (*self.inner.as_ptr()).vm }
+    }
+
+    /// The store and its data, apart.
+    pub(crate) fn vm_and_data(self) -> (&'a mut VmStore, &'a mut T) {
+        // SAFETY: S2, the two fields are disjoint and the lifetime is that of an exclusive borrow of the store.
+        unsafe {
+            let inner = self.inner.as_ptr();
+            (&mut *(&raw mut (*inner).vm), &mut *(&raw mut (*inner).data))
+        }
+    }
+
+    pub(crate) fn set_limiter(&mut self, limiter: Limiter<T>) {
+        // SAFETY: S2, borrowed exclusively as long as `self` is.
+        unsafe { (*self.inner.as_ptr()).limiter = Some(limiter) };
+    }
+
+    /// The same borrow for a shorter time.
+    pub(crate) fn reborrow(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut { inner: self.inner, borrow: PhantomData }
+    }
+
+    /// The same borrow, shared.
+    pub(crate) fn shared(&self) -> StoreContext<'_, T> {
+        StoreContext { inner: self.inner, borrow: PhantomData }
+    }
+
+    /// The frames of this store's guests on this thread.
+    pub(crate) fn frames(&self) -> Vec<trap::RawFrame> {
+        // SAFETY: S1, S9: the store is borrowed, so its newest guest, if any, is in a call of the runtime.
+        unsafe { trap::capture(self.pointer(), None) }
+    }
+
+    /// The pointer that compiled code is entered with.
+    pub(super) fn pointer(&self) -> NonNull<VmStore> {
+        self.inner.cast()
+    }
+
+    /// The store that a host function was called from.
+    ///
+    /// # Safety
+    /// S1, S10: `context` belongs to a store whose data is a `T`. S2: nobody else uses the store during `'a`.
+    pub(super) unsafe fn from_caller(context: NonNull<VmContext>) -> StoreContextMut<'a, T> {
+        // SAFETY: S1, by the caller's promise.
+        let store = unsafe { NonNull::new_unchecked(context.as_ref().store) };
+        StoreContextMut { inner: store.cast(), borrow: PhantomData }
+    }
+}
