@@ -49,7 +49,7 @@ impl Extern {
 
     pub(crate) fn type_in(&self, store: &VmStore) -> ExternType {
         match self {
-            Extern::Func(func) => ExternType::Func(func.type_in(store)),
+            Extern::Func(func) => ExternType::Func(func.type_in(store).clone()),
             Extern::Global(global) => ExternType::Global(global.type_in()),
             Extern::Table(table) => ExternType::Table(table.type_in(store)),
             Extern::Memory(memory) => ExternType::Memory(memory.type_in(store)),

@@ -64,7 +64,7 @@ impl Func {
 
     /// Its type.
     pub fn ty(&self, store: impl AsContext) -> FuncType {
-        self.type_in(store.as_context().vm())
+        self.type_in(store.as_context().vm()).clone()
     }
 
     /// Calls the function.
@@ -78,7 +78,7 @@ impl Func {
     pub fn call(&self, mut store: impl AsContextMut, params: &[Val], results: &mut [Val]) -> Result<()> {
         let mut store = store.as_context_mut();
         check_store(self.store, store.vm());
-        let ty = self.type_in(store.vm());
+        let ty = self.type_in(store.vm()).clone();
         call::call_values(store, self.pointer, &ty, params, results)
     }
 
@@ -93,11 +93,11 @@ impl Func {
     {
         let store = store.as_context();
         check_store(self.store, store.vm());
-        let handle = TypedHandle::new(self.pointer, &self.type_in(store.vm()))?;
+        let handle = TypedHandle::new(self.pointer, self.type_in(store.vm()))?;
         Ok(TypedFunc::from_parts(*self, handle))
     }
 
-    pub(crate) fn type_in(&self, store: &VmStore) -> FuncType {
+    pub(crate) fn type_in<'a>(&self, store: &'a VmStore) -> &'a FuncType {
         check_store(self.store, store);
         store.engine().types().get(store.func_type_id(self.pointer))
     }

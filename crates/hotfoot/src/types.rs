@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hotfoot_artifact as artifact;
 pub use hotfoot_artifact::{GlobalType, HeapType, MemoryType, Mutability, RefType, TableType, ValType};
@@ -186,38 +186,83 @@ impl<'module> ExportType<'module> {
 }
 
 /// The function types of an engine and their numbers. Numbers are given once and kept for the engine's life.
+///
+/// Giving a number takes a lock; looking one up does not, so that calls and lookups of functions share nothing that is
+/// written: types stand in blocks that never move, each twice as long as the one before.
+///
+/// ```text
+///  blocks[0] ▶ types 0 … 63      blocks[1] ▶ types 64 … 191      blocks[2] ▶ types 192 … 447      …
+/// ```
 #[derive(Debug, Default)]
 pub struct TypeRegistry {
-    types: RwLock<Registered>,
+    blocks: [OnceLock<Box<[OnceLock<FuncType>]>>; BLOCKS],
+    ids: Mutex<HashMap<Arc<artifact::FuncType>, u32>>,
 }
 
-#[derive(Debug, Default)]
-struct Registered {
-    by_type: HashMap<Arc<artifact::FuncType>, u32>,
-    by_id: Vec<Arc<artifact::FuncType>>,
+/// Types in the first block.
+const FIRST_BLOCK: usize = 64;
+/// Blocks for all numbers that fit a `u32`.
+const BLOCKS: usize = 26;
+
+/// In which block a type stands, and where in it.
+fn place(id: u32) -> (usize, usize) {
+    let shifted = id as usize + FIRST_BLOCK;
+    let block = (shifted / FIRST_BLOCK).ilog2() as usize;
+    (block, shifted - (FIRST_BLOCK << block))
 }
 
 impl TypeRegistry {
     /// The engine's own copy of a type, with its number.
     pub fn register(&self, ty: &artifact::FuncType) -> FuncType {
-        let known = self.types.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((ty, id)) = known.by_type.get_key_value(ty) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((ty, id)) = ids.get_key_value(ty) {
             return FuncType { id: *id, ty: ty.clone() };
         }
-        drop(known);
-        let mut types = self.types.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some((ty, id)) = types.by_type.get_key_value(ty) {
-            return FuncType { id: *id, ty: ty.clone() };
-        }
-        let (ty, id) = (Arc::new(ty.clone()), types.by_id.len() as u32);
-        types.by_type.insert(ty.clone(), id);
-        types.by_id.push(ty.clone());
-        FuncType { id, ty }
+        let (ty, id) = (Arc::new(ty.clone()), ids.len() as u32);
+        let (block, at) = place(id);
+        let new_block = || (0..FIRST_BLOCK << block).map(|_| OnceLock::new()).collect();
+        let registered = FuncType { id, ty: ty.clone() };
+        // Only the holder of the lock fills a place, and each place once.
+        let _ = self.blocks[block].get_or_init(new_block)[at].set(registered.clone());
+        ids.insert(ty, id);
+        registered
     }
 
     /// The type with this number, which this registry gave out.
-    pub fn get(&self, id: u32) -> FuncType {
-        let types = self.types.read().unwrap_or_else(PoisonError::into_inner);
-        FuncType { id, ty: types.by_id[id as usize].clone() }
+    ///
+    /// # Panics
+    /// When it did not: function references get their numbers from `register` only.
+    pub fn get(&self, id: u32) -> &FuncType {
+        let (block, at) = place(id);
+        let registered = self.blocks[block].get().and_then(|block| block[at].get());
+        registered.expect("a function type's number was not given out by this engine")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_for_the_types_they_were_given_to() {
+        let registry = TypeRegistry::default();
+        let ty = |count| artifact::FuncType { params: vec![ValType::I32; count], results: vec![] };
+        for count in 0..500 {
+            assert_eq!(registry.register(&ty(count)).id(), count as u32);
+        }
+        for count in 0..500 {
+            assert_eq!(registry.register(&ty(count)).id(), count as u32, "an equal type has the same number");
+            assert_eq!(registry.get(count as u32).params().len(), count);
+        }
+    }
+
+    #[test]
+    fn the_last_number_has_a_place() {
+        assert_eq!(place(0), (0, 0));
+        assert_eq!(place(63), (0, 63));
+        assert_eq!(place(64), (1, 0));
+        assert_eq!(place(191), (1, 127));
+        assert_eq!(place(192), (2, 0));
+        assert!(place(u32::MAX - FIRST_BLOCK as u32).0 < BLOCKS);
     }
 }
