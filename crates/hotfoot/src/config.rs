@@ -35,6 +35,73 @@ pub enum InstanceAllocationStrategy {
     /// From the host, when they are made.
     #[default]
     OnDemand,
+    /// From instances of the same [`InstancePre`](crate::InstancePre) whose stores were dropped.
+    Pooling(PoolingAllocationConfig),
+}
+
+impl InstanceAllocationStrategy {
+    /// Pooling with its default settings, which are the fast ones.
+    pub fn pooling() -> InstanceAllocationStrategy {
+        InstanceAllocationStrategy::Pooling(PoolingAllocationConfig::new())
+    }
+}
+
+impl From<PoolingAllocationConfig> for InstanceAllocationStrategy {
+    fn from(config: PoolingAllocationConfig) -> InstanceAllocationStrategy {
+        InstanceAllocationStrategy::Pooling(config)
+    }
+}
+
+/// Settings of the pooling allocator.
+///
+/// ```
+/// use hotfoot::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+/// let mut pool = PoolingAllocationConfig::new();
+/// pool.total_core_instances(100);
+/// let engine = Engine::new(Config::new().allocation_strategy(pool))?;
+/// # Ok::<(), hotfoot::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolingAllocationConfig {
+    pub(crate) total_core_instances: u32,
+    pub(crate) max_unused_warm_slots: u32,
+    pub(crate) linear_memory_keep_resident: usize,
+}
+
+impl Default for PoolingAllocationConfig {
+    fn default() -> PoolingAllocationConfig {
+        PoolingAllocationConfig::new()
+    }
+}
+
+impl PoolingAllocationConfig {
+    /// The default settings.
+    pub fn new() -> PoolingAllocationConfig {
+        PoolingAllocationConfig {
+            total_core_instances: 10_000,
+            max_unused_warm_slots: 100,
+            linear_memory_keep_resident: 4 << 20,
+        }
+    }
+
+    /// How many pooled instances the engine may have, in use and idle. Default: 10,000.
+    pub fn total_core_instances(&mut self, count: u32) -> &mut Self {
+        self.total_core_instances = count;
+        self
+    }
+
+    /// How many idle instances each thread keeps of each `InstancePre`. Default: 100.
+    pub fn max_unused_warm_slots(&mut self, count: u32) -> &mut Self {
+        self.max_unused_warm_slots = count;
+        self
+    }
+
+    /// How many bytes of an idle memory stay resident and are reset by copying; a memory of which more was written is
+    /// given back to the host instead. Default: 4 MiB.
+    pub fn linear_memory_keep_resident(&mut self, bytes: usize) -> &mut Self {
+        self.linear_memory_keep_resident = bytes;
+        self
+    }
 }
 
 /// Which parts of the language a module may use.
@@ -289,8 +356,8 @@ impl Config {
     }
 
     /// Where instances get their memory from. Default: on demand.
-    pub fn allocation_strategy(&mut self, strategy: InstanceAllocationStrategy) -> &mut Self {
-        self.allocation_strategy = strategy;
+    pub fn allocation_strategy(&mut self, strategy: impl Into<InstanceAllocationStrategy>) -> &mut Self {
+        self.allocation_strategy = strategy.into();
         self
     }
 }

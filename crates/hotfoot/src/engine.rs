@@ -1,6 +1,7 @@
 //! The engine: settings, types and whatever else modules and stores share.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, ensure};
@@ -9,6 +10,8 @@ use hotfoot_abi::tunables::Tunables;
 use crate::config::{Config, InstanceAllocationStrategy};
 use crate::types::TypeRegistry;
 use crate::vm::allocator::{InstanceAllocator, OnDemand};
+use crate::vm::context::IdleStore;
+use crate::vm::stock::Stock;
 use crate::vm::sys::signal;
 
 /// Settings and what is shared by all modules and stores that are made with it. Cheap to clone, usable from all
@@ -20,18 +23,39 @@ use crate::vm::sys::signal;
 /// assert!(Engine::same(&engine, &engine.clone()));
 /// # Ok::<(), hotfoot::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// What all handles of an engine share.
 #[derive(Debug)]
-struct Shared {
+pub struct Shared {
+    /// Handles that embedders and their modules hold; the last one closes the stock of stores.
+    handles: AtomicUsize,
+    stores: Stock<Shared, IdleStore>,
+    /// Core instances of pools, in use and idle.
+    pooled_instances: Arc<AtomicU32>,
     config: Config,
     types: TypeRegistry,
     allocator: Box<dyn InstanceAllocator>,
     /// Made when something is compiled first; see `compiler`.
     compiler: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Clone for Engine {
+    fn clone(&self) -> Engine {
+        self.shared.handles.fetch_add(1, Ordering::Relaxed);
+        Engine { shared: self.shared.clone() }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.stores.close();
+        }
+    }
 }
 
 impl Default for Engine {
@@ -67,10 +91,18 @@ impl Engine {
             signal::install();
         }
         let allocator: Box<dyn InstanceAllocator> = match config.allocation_strategy {
-            InstanceAllocationStrategy::OnDemand => Box::new(OnDemand),
+            InstanceAllocationStrategy::OnDemand | InstanceAllocationStrategy::Pooling(_) => Box::new(OnDemand),
         };
-        let types = TypeRegistry::default();
-        Engine { shared: Arc::new(Shared { config, types, allocator, compiler: OnceLock::new() }) }
+        let shared = Shared {
+            handles: AtomicUsize::new(1),
+            stores: Stock::new(),
+            pooled_instances: Arc::default(),
+            config,
+            types: TypeRegistry::default(),
+            allocator,
+            compiler: OnceLock::new(),
+        };
+        Engine { shared: Arc::new(shared) }
     }
 
     /// Whether both are the same engine.
@@ -81,6 +113,18 @@ impl Engine {
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.shared.config
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn stores(&self) -> &Stock<Shared, IdleStore> {
+        &self.shared.stores
+    }
+
+    pub(crate) fn pooled_instances(&self) -> &Arc<AtomicU32> {
+        &self.shared.pooled_instances
     }
 
     pub(crate) fn tunables(&self) -> &Tunables {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use hotfoot_artifact::EntityIndex;
 
+use crate::config::InstanceAllocationStrategy;
+use crate::engine::Engine;
 use crate::externs::{Export, Extern, check_store};
 use crate::func::Func;
 use crate::global::Global;
@@ -16,6 +18,7 @@ use crate::table::Table;
 use crate::typed::TypedFunc;
 use crate::vm::call;
 use crate::vm::convert::{WasmParams, WasmResults};
+use crate::vm::pre::{Pool, PoolHandle};
 use crate::vm::store::{StoreId, VmStore};
 
 /// An instance of a module in a store.
@@ -60,10 +63,7 @@ impl Instance {
         module: &Module,
         values: &[crate::vm::instance::ImportValue],
     ) -> Result<Instance> {
-        ensure!(
-            crate::Engine::same(module.engine(), store.engine()),
-            "the module was compiled for another engine than the store's: make both with the same Engine"
-        );
+        check_engine(module, store.engine())?;
         let id = store.vm().id();
         Ok(Instance { store: id, index: call::instantiate(store, module, values)? })
     }
@@ -162,17 +162,32 @@ impl Instance {
     }
 }
 
+fn check_engine(module: &Module, engine: &Engine) -> Result<()> {
+    ensure!(
+        Engine::same(module.engine(), engine),
+        "the module was compiled for another engine than the store's: make both with the same Engine"
+    );
+    Ok(())
+}
+
 /// A module with its imports found and compared, so that instantiating it again does neither; made by
 /// [`Linker::instantiate_pre`](crate::Linker::instantiate_pre).
 pub struct InstancePre<T: 'static> {
     module: Module,
     imports: Arc<[Definition]>,
+    /// With pooling, and if nothing ties instances to one store.
+    pool: Option<PoolHandle>,
     data: std::marker::PhantomData<fn(T)>,
 }
 
 impl<T: 'static> Clone for InstancePre<T> {
     fn clone(&self) -> Self {
-        InstancePre { module: self.module.clone(), imports: self.imports.clone(), data: std::marker::PhantomData }
+        InstancePre {
+            module: self.module.clone(),
+            imports: self.imports.clone(),
+            pool: self.pool.clone(),
+            data: std::marker::PhantomData,
+        }
     }
 }
 
@@ -184,7 +199,30 @@ impl<T: 'static> std::fmt::Debug for InstancePre<T> {
 
 impl<T: 'static> InstancePre<T> {
     pub(crate) fn new(module: Module, imports: Arc<[Definition]>) -> InstancePre<T> {
-        InstancePre { module, imports, data: std::marker::PhantomData }
+        let engine = module.engine();
+        let host_funcs = imports.iter().map(|definition| match definition {
+            Definition::HostFunc(func) => Some(func.clone()),
+            Definition::Extern(_) => None,
+        });
+        let pool = match (&engine.config().allocation_strategy, host_funcs.collect::<Option<Vec<_>>>()) {
+            (InstanceAllocationStrategy::Pooling(config), Some(imports)) => {
+                Some(PoolHandle::new(Pool::new(&module, imports, config, engine.pooled_instances())))
+            }
+            _ => None,
+        };
+        InstancePre { module, imports, pool, data: std::marker::PhantomData }
+    }
+
+    /// How many instances wait to be used again; always 0 without pooling.
+    pub fn idle_instances(&self) -> usize {
+        self.pool.as_ref().map_or(0, |handle| handle.pool().idle())
+    }
+
+    /// Drops the instances that wait to be used again.
+    pub fn trim(&self) {
+        if let Some(handle) = &self.pool {
+            handle.pool().trim();
+        }
     }
 
     /// The module.
@@ -198,6 +236,11 @@ impl<T: 'static> InstancePre<T> {
     /// When limits or the host refuse, a segment does not fit, or the start function traps.
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
         let mut store = store.as_context_mut();
+        if let Some(handle) = &self.pool {
+            check_engine(&self.module, store.engine())?;
+            let id = store.vm().id();
+            return Ok(Instance { store: id, index: call::instantiate_pooled(store, handle.pool())? });
+        }
         let mut values = Vec::with_capacity(self.imports.len());
         for (definition, import) in self.imports.iter().zip(self.module.imports()) {
             values.push(definition.import_value(store.vm(), &import)?);

@@ -51,7 +51,7 @@ mod vm;
 pub use anyhow::{Error, Result};
 
 pub use backtrace::{FrameInfo, WasmBacktrace};
-pub use config::{Config, InstanceAllocationStrategy, OptLevel, Strategy};
+pub use config::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
 pub use engine::Engine;
 pub use extern_ref::{ExternRef, Rooted};
 pub use externs::{Export, Extern};

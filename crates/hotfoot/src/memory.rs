@@ -67,8 +67,8 @@ impl Memory {
         let mut store = store.as_context_mut();
         check_store(self.store, store.vm());
         let end = offset.checked_add(buffer.len()).ok_or(MemoryAccessError(()))?;
-        let bytes = store.vm().memory_mut(self.index).bytes_mut();
-        bytes.get_mut(offset..end).ok_or(MemoryAccessError(()))?.copy_from_slice(buffer);
+        let bytes = store.vm().memory_mut(self.index).range_mut(offset as u64..end as u64);
+        bytes.ok_or(MemoryAccessError(()))?.copy_from_slice(buffer);
         Ok(())
     }
 
@@ -96,6 +96,7 @@ impl Memory {
     pub fn data_ptr(&self, store: impl AsContext) -> *mut u8 {
         let store = store.as_context();
         check_store(self.store, store.vm());
+        store.vm().memory(self.index).untrack();
         store.vm().memory(self.index).base()
     }
 

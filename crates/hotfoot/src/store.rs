@@ -22,7 +22,7 @@ pub struct Store<T: 'static> {
 impl<T: 'static> Store<T> {
     /// An empty store.
     pub fn new(engine: &Engine, data: T) -> Store<T> {
-        Store { inner: StoreBox::new(engine.clone(), data) }
+        Store { inner: StoreBox::new(engine, data) }
     }
 
     /// The host's data.

@@ -115,24 +115,36 @@ pub unsafe fn unwind() -> ! {
     unsafe { arch::unwind(CURRENT.get()) }
 }
 
-/// Where an interrupted thread continues: `function(argument)`.
-pub struct Exit {
-    /// Address of the function.
-    pub function: usize,
-    /// Its only argument.
-    pub argument: usize,
+/// What a hardware fault of a guest means.
+pub enum Claim {
+    /// The first write to a page of a tracked memory, which is writable now: the instruction runs again.
+    Resume,
+    /// A trap: the thread continues in `function(argument)`.
+    Exit {
+        /// Address of the function.
+        function: usize,
+        /// Its only argument.
+        argument: usize,
+    },
 }
 
-/// Decides whether a hardware fault is a trap of this thread's guest. Async-signal-safe: reads memory that does not
+/// Decides whether a hardware fault is one of this thread's guest, and what it means. Async-signal-safe: reads memory that does not
 /// change while compiled code runs, takes no lock, allocates nothing.
-pub fn claim_fault(pc: usize, fp: usize) -> Option<Exit> {
+pub fn claim_fault(pc: usize, fp: usize, address: usize) -> Option<Claim> {
     let current = CURRENT.get();
     // SAFETY: S9, the newest activation of this thread is in a frame that has not returned.
     let activation = unsafe { current.as_ref() }?;
     // SAFETY: S9, the store outlives the activation; its code index is replaced as a whole and never edited.
     let code = unsafe { VmStore::code_index(activation.store) }.find(pc)?.code().trap_at(pc)?;
+    if code == TrapCode::MemoryOutOfBounds {
+        // SAFETY: S9, a guest was interrupted, so nobody changes the store's memories.
+        let memories = unsafe { &(*activation.store.as_ptr()).memories };
+        if memories.iter().any(|memory| memory.claim_write(address)) {
+            return Some(Claim::Resume);
+        }
+    }
     activation.fault.set(Some((code, pc, fp)));
-    Some(Exit { function: exit_by_trap as *const () as usize, argument: current as usize })
+    Some(Claim::Exit { function: exit_by_trap as *const () as usize, argument: current as usize })
 }
 
 /// Continues after the signal handler, on the guest's stack: records what happened and leaves compiled code.

@@ -115,9 +115,8 @@ unsafe extern "C" fn memory_fill(context: *mut VmContext, memory: u32, dst: u64,
     unsafe {
         guard(context, 0, |store, instance| {
             let memory = store.instance(instance).memory(memory);
-            let bytes = store.memory_mut(memory).bytes_mut();
             let end = dst.checked_add(len).ok_or(Trap::MemoryOutOfBounds)?;
-            bytes.get_mut(dst as usize..end as usize).ok_or(Trap::MemoryOutOfBounds)?.fill(byte as u8);
+            store.memory_mut(memory).range_mut(dst..end).ok_or(Trap::MemoryOutOfBounds)?.fill(byte as u8);
             Ok(1)
         })
     }
@@ -135,12 +134,14 @@ unsafe extern "C" fn memory_copy(
     unsafe {
         guard(context, 0, |store, instance| {
             let instance = store.instance(instance);
-            let (to, from) = (store.memory(instance.memory(dst_memory)), store.memory(instance.memory(src_memory)));
-            let inside = |start: u64, limit: usize| start.checked_add(len).is_some_and(|end| end <= limit as u64);
-            let fits = inside(dst, to.byte_len()) && inside(src, from.byte_len());
-            VmStore::trap_unless(fits, TrapCode::MemoryOutOfBounds)?;
+            let (to, from) = (instance.memory(dst_memory), instance.memory(src_memory));
+            let end = src.checked_add(len).filter(|end| *end <= store.memory(from).byte_len() as u64);
+            end.ok_or(Trap::MemoryOutOfBounds)?;
+            let source = store.memory(from).base().add(src as usize);
+            let end = dst.checked_add(len).ok_or(Trap::MemoryOutOfBounds)?;
+            let target = store.memory_mut(to).range_mut(dst..end).ok_or(Trap::MemoryOutOfBounds)?.as_mut_ptr();
             // SAFETY: S5, both ranges are accessible; they may overlap, which `copy` allows.
-            std::ptr::copy(from.base().add(src as usize), to.base().add(dst as usize), len as usize);
+            std::ptr::copy(source, target, len as usize);
             Ok(1)
         })
     }

@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use hotfoot_abi::vmctx::VmHostContext;
@@ -14,6 +15,7 @@ use super::activation;
 use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmResults};
 use super::instance::ImportValue;
+use super::pre::Pool;
 use super::slot::Slot;
 use super::store::{FuncPtr, GlobalPtr, VmStore};
 use super::trap::Pending;
@@ -99,7 +101,7 @@ impl<P: WasmParams, R: WasmResults> TypedHandle<P, R> {
     /// # Errors
     /// When they differ, with both.
     pub fn new(func: FuncPtr, ty: &FuncType) -> Result<Self> {
-        let same = ty.params().eq(P::valtypes()) && ty.results().eq(R::valtypes());
+        let same = P::matches(ty.params()) && R::matches(ty.results());
         let list = |types: Vec<ValType>| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         ensure!(
             same,
@@ -143,14 +145,30 @@ pub fn call_typed<T, P: WasmParams, R: WasmResults>(
 pub fn instantiate<T>(mut store: StoreContextMut<'_, T>, module: &Module, imports: &[ImportValue]) -> Result<u32> {
     // SAFETY: S7, S10: the linker compared types and stores.
     let number = unsafe { store.vm().instantiate(module, imports)? };
-    if let Some(start) = module.info().start
+    run_start(store, number)?;
+    Ok(number)
+}
+
+/// Makes an instance of a pool and runs its start function.
+///
+/// # Errors
+/// As [`instantiate`].
+pub fn instantiate_pooled<T>(mut store: StoreContextMut<'_, T>, pool: &Arc<Pool>) -> Result<u32> {
+    let number = store.vm().instantiate_pooled(pool)?;
+    run_start(store, number)?;
+    Ok(number)
+}
+
+fn run_start<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Result<()> {
+    let start = store.vm().instance(number).module().info().start;
+    if let Some(start) = start
         && let Some(func) = store.vm().instance(number).func(start)
     {
         // SAFETY: S2, only a raw pointer to the store is alive; S7, a start function takes and returns nothing.
         unsafe { call_slots(store.pointer(), func, NonNull::<Slot>::dangling().as_ptr(), 0) }
             .map_err(Pending::into_error)?;
     }
-    Ok(number)
+    Ok(())
 }
 
 impl VmStore {

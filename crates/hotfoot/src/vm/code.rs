@@ -1,5 +1,6 @@
 //! A mapped artifact: machine code that can run and tables that are read where they lie.
 
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::path::Path;
 
@@ -123,30 +124,57 @@ impl Module {
     }
 }
 
-/// Finds the code that a program counter is in; immutable, so a signal handler may read it.
+/// Finds the code that a program counter is in. A signal handler may read it.
+///
+/// It does not keep modules alive: the store's instances do, and it is emptied before they go.
 #[derive(Debug, Default)]
 pub struct CodeIndex {
     /// Ascending by start of text.
-    modules: Vec<Module>,
+    modules: Vec<(Range<usize>, ManuallyDrop<Module>)>,
 }
 
 impl CodeIndex {
     /// The module whose text contains `pc`. Async-signal-safe.
     pub fn find(&self, pc: usize) -> Option<&Module> {
-        let next = self.modules.partition_point(|module| module.code().text.start <= pc);
-        self.modules.get(next.checked_sub(1)?).filter(|module| module.code().text.contains(&pc))
+        let next = self.modules.partition_point(|(text, _)| text.start <= pc);
+        let (text, module) = self.modules.get(next.checked_sub(1)?)?;
+        text.contains(&pc).then_some(module)
     }
 
-    /// The index with one more module.
-    pub fn with(&self, module: Module) -> CodeIndex {
-        let mut modules = self.modules.clone();
-        let at = modules.partition_point(|other| other.code().text.start < module.code().text.start);
-        modules.insert(at, module);
-        CodeIndex { modules }
+    /// Whether there is no module.
+    pub fn is_empty(&self) -> bool {
+        self.modules.is_empty()
+    }
+
+    /// Adds a module.
+    ///
+    /// # Safety
+    /// S3: the module outlives its place in the index. S9: no guest whose store has this index is on the stack, or the
+    /// index is still private.
+    pub unsafe fn insert(&mut self, module: &Module) {
+        let text = module.code().text();
+        let at = self.modules.partition_point(|(other, _)| other.start < text.start);
+        // SAFETY: S3, a copy of the pointer in the handle, never dropped, as long-lived as the handle it is copied from.
+        let copy = unsafe { std::ptr::read(module) };
+        self.modules.insert(at, (text, ManuallyDrop::new(copy)));
+    }
+
+    /// The same modules in another index.
+    pub fn copy(&self) -> CodeIndex {
+        // SAFETY: S3, the copies are as long-lived as these.
+        let copy = |(text, module): &(Range<usize>, ManuallyDrop<Module>)| {
+            (text.clone(), ManuallyDrop::new(unsafe { std::ptr::read(&raw const **module) }))
+        };
+        CodeIndex { modules: self.modules.iter().map(copy).collect() }
+    }
+
+    /// Forgets all modules and keeps the memory.
+    pub fn clear(&mut self) {
+        self.modules.clear();
     }
 
     /// Every module in the index.
-    pub fn modules(&self) -> &[Module] {
-        &self.modules
+    pub fn modules(&self) -> impl Iterator<Item = &Module> {
+        self.modules.iter().map(|(_, module)| &**module)
     }
 }

@@ -3,12 +3,14 @@
 //! Handles to a borrowed store are raw pointers with a lifetime, not references, so that nothing claims exclusive use
 //! of the store while compiled code, builtins and host functions reach it through their own pointer (S2).
 
+use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use hotfoot_abi::vmctx::VmContext;
 
+use super::stock::Stock;
 use super::store::VmStore;
 use super::trap;
 use crate::engine::Engine;
@@ -38,6 +40,29 @@ unsafe fn limiter_of<T>(store: NonNull<VmStore>, f: &mut dyn FnMut(&mut dyn Reso
     }
 }
 
+/// A store that is not in use: its VM's part, emptied, in a block that has room for data of some type.
+#[derive(Debug)]
+pub struct IdleStore {
+    vm: NonNull<VmStore>,
+    block: Layout,
+}
+
+// SAFETY: S1, an idle store belongs to whoever holds this.
+unsafe impl Send for IdleStore {}
+
+impl Drop for IdleStore {
+    fn drop(&mut self) {
+        // SAFETY: S1, allocated with this layout and holding a `VmStore`; nobody else has it.
+        unsafe {
+            self.vm.drop_in_place();
+            std::alloc::dealloc(self.vm.as_ptr().cast(), self.block);
+        }
+    }
+}
+
+/// Most idle stores that a thread's shelf keeps.
+const MAX_IDLE_STORES: usize = 64;
+
 /// The owning pointer of a [`Store`](crate::Store).
 pub struct StoreBox<T>(NonNull<StoreInner<T>>);
 
@@ -47,13 +72,30 @@ unsafe impl<T: Send> Send for StoreBox<T> {}
 unsafe impl<T: Sync> Sync for StoreBox<T> {}
 
 impl<T> StoreBox<T> {
-    /// Pins a new store.
-    pub fn new(engine: Engine, data: T) -> StoreBox<T> {
-        let inner = StoreInner { vm: VmStore::new(engine, limiter_of::<T>), limiter: None, data };
-        let pointer = NonNull::from(Box::leak(Box::new(inner)));
-        // SAFETY: S1, just made; the pointer is to the whole of it.
-        unsafe { (*pointer.as_ptr()).vm.host_context.store = pointer.cast().as_ptr() };
-        StoreBox(pointer)
+    /// Pins a store: an idle one of the engine's if there is one of the right size, otherwise a new one.
+    pub fn new(engine: &Engine, data: T) -> StoreBox<T> {
+        let (shelf, idle) = engine.stores().take(engine.shared());
+        let block = Layout::new::<StoreInner<T>>();
+        let inner: NonNull<StoreInner<T>> = match idle.filter(|idle| idle.block == block) {
+            Some(idle) => ManuallyDrop::new(idle).vm.cast(),
+            None => {
+                // SAFETY: S1, a `StoreInner` is not empty.
+                let pointer = unsafe { std::alloc::alloc(block) };
+                let Some(pointer) = NonNull::new(pointer.cast::<StoreInner<T>>()) else {
+                    std::alloc::handle_alloc_error(block)
+                };
+                // SAFETY: S1, fresh memory of the right layout.
+                unsafe { (&raw mut (*pointer.as_ptr()).vm).write(VmStore::new(engine, limiter_of::<T>)) };
+                pointer
+            }
+        };
+        // SAFETY: S1, the VM's part is there; limiter and data are not yet, so they are written, not assigned.
+        unsafe {
+            (&raw mut (*inner.as_ptr()).limiter).write(None);
+            (&raw mut (*inner.as_ptr()).data).write(data);
+            (*inner.as_ptr()).vm.begin(inner.cast(), engine, shelf, limiter_of::<T>);
+        }
+        StoreBox(inner)
     }
 
     /// Borrows the store.
@@ -69,16 +111,41 @@ impl<T> StoreBox<T> {
     /// Drops everything but the data.
     pub fn into_data(self) -> T {
         let this = ManuallyDrop::new(self);
-        // SAFETY: S1, made by leaking a box, and this is its only owner.
-        let inner = unsafe { Box::from_raw(this.0.as_ptr()) };
-        inner.data
+        // SAFETY: S1, the data is moved out exactly once, because `this` is not dropped.
+        unsafe {
+            let data = (&raw const (*this.0.as_ptr()).data).read();
+            release(this.0);
+            data
+        }
     }
 }
 
 impl<T> Drop for StoreBox<T> {
     fn drop(&mut self) {
-        // SAFETY: S1, made by leaking a box, and this is its only owner.
-        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        // SAFETY: S1, this is the store's only owner; the data is dropped exactly once.
+        unsafe {
+            (&raw mut (*self.0.as_ptr()).data).drop_in_place();
+            release(self.0);
+        }
+    }
+}
+
+/// Ends a store and gives it back to its engine.
+///
+/// # Safety
+/// S1: the caller owns the store, does not use it again, and has dropped or moved the data.
+unsafe fn release<T>(inner: NonNull<StoreInner<T>>) {
+    // SAFETY: S1, by the caller's promise; S12, the engine is alive until the store is given back.
+    unsafe {
+        (&raw mut (*inner.as_ptr()).limiter).drop_in_place();
+        let vm: NonNull<VmStore> = inner.cast();
+        (*vm.as_ptr()).end();
+        let shelf = vm.as_ref().shelf;
+        let idle = IdleStore { vm, block: Layout::new::<StoreInner<T>>() };
+        let stores: *const Stock<_, IdleStore> = vm.as_ref().engine.stores();
+        let (left, keep) = (*stores).give(shelf, Some(idle), MAX_IDLE_STORES);
+        drop(left);
+        drop(keep);
     }
 }
 

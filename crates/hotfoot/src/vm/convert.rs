@@ -161,6 +161,10 @@ pub unsafe trait WasmParams: Send + Sized + 'static {
     #[doc(hidden)]
     fn valtypes() -> Vec<ValType>;
 
+    /// Whether these are their types.
+    #[doc(hidden)]
+    fn matches(types: impl ExactSizeIterator<Item = ValType>) -> bool;
+
     /// Writes the values to slots.
     ///
     /// # Safety
@@ -187,6 +191,11 @@ unsafe impl<A: WasmTy> WasmParams for A {
 
     fn valtypes() -> Vec<ValType> {
         vec![A::valtype()]
+    }
+
+    #[inline]
+    fn matches(mut types: impl ExactSizeIterator<Item = ValType>) -> bool {
+        types.len() == 1 && types.next() == Some(A::valtype())
     }
 
     #[inline]
@@ -268,6 +277,11 @@ macro_rules! tuple {
 
             fn valtypes() -> Vec<ValType> {
                 vec![$($A::valtype()),*]
+            }
+
+            #[inline]
+            fn matches(mut types: impl ExactSizeIterator<Item = ValType>) -> bool {
+                types.len() == Self::COUNT $(&& types.next() == Some($A::valtype()))*
             }
 
             #[inline]

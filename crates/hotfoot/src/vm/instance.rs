@@ -15,6 +15,7 @@ use super::allocator::ContextBlock;
 use super::builtins;
 use super::hostcall::AnyHostFunc;
 use super::memory::MemoryData;
+use super::pre::Home;
 use super::slot::Slot;
 use super::store::{FuncPtr, GlobalPtr, VmStore};
 use super::table::TableData;
@@ -41,11 +42,18 @@ pub struct InstanceData {
     context: ContextBlock,
     module: Module,
     /// Numbers in the store of every memory and table, imports first.
-    memories: Box<[u32]>,
-    tables: Box<[u32]>,
-    dropped_data: Box<[bool]>,
-    dropped_elements: Box<[bool]>,
+    pub(super) memories: Box<[u32]>,
+    pub(super) tables: Box<[u32]>,
+    pub(super) dropped_data: Box<[bool]>,
+    pub(super) dropped_elements: Box<[bool]>,
+    /// Of a pooled instance: where it belongs, and what it starts from.
+    pub(super) home: Option<Box<Home>>,
 }
+
+// SAFETY: S3, the pointer is to a block that this owns; it is used only by whoever holds the store or the instance.
+unsafe impl Send for InstanceData {}
+// SAFETY: S3, as above: `&InstanceData` only reads.
+unsafe impl Sync for InstanceData {}
 
 impl InstanceData {
     /// The module it is an instance of.
@@ -72,7 +80,7 @@ impl InstanceData {
     /// # Safety
     /// S4: `offset` is that of a `P` in this module's layout.
     unsafe fn field<P>(&self, offset: u32) -> NonNull<P> {
-        debug_assert!(offset as usize + size_of::<P>() <= self.context.len());
+        debug_assert!(offset as usize <= self.context.len());
         // SAFETY: S4, inside the context.
         unsafe { self.context.base().cast::<u8>().add(offset as usize).cast() }
     }
@@ -101,6 +109,40 @@ impl InstanceData {
                 None => self.field::<NonNull<VmGlobal>>(layout.imported_global(index)).read(),
             }
         })
+    }
+
+    fn globals_slice(&self) -> *mut [VmGlobal] {
+        let (layout, counts) = (self.module.layout(), self.module.counts());
+        // SAFETY: S4, the defined globals are one array in the context.
+        let first = unsafe { self.field::<VmGlobal>(layout.defined_global(0)) };
+        std::ptr::slice_from_raw_parts_mut(first.as_ptr(), counts.defined_globals as usize)
+    }
+
+    /// The values of the globals that the module defines.
+    pub(super) fn globals(&self) -> &[VmGlobal] {
+        // SAFETY: S3, S4, inside the context; S2, nobody writes meanwhile.
+        unsafe { &*self.globals_slice() }
+    }
+
+    /// The values of the globals that the module defines.
+    pub(super) fn globals_mut(&mut self) -> &mut [VmGlobal] {
+        // SAFETY: S3, S4, inside the context; S2, nobody else uses it meanwhile.
+        unsafe { &mut *self.globals_slice() }
+    }
+
+    /// Makes the context that of instance `number` of a store.
+    pub(super) fn set_store(&mut self, store: NonNull<VmStore>, number: u32) {
+        // SAFETY: S3, S4: the header of this instance's own context, which no guest uses now.
+        unsafe {
+            (*self.context().as_ptr()).store = store.cast().as_ptr();
+            (*self.context().as_ptr()).instance = number;
+        }
+    }
+
+    /// Says where in its store the memories and tables of an instance are that imports none.
+    pub(super) fn set_first(&mut self, memory: u32, table: u32) {
+        self.memories.iter_mut().zip(memory..).for_each(|(place, number)| *place = number);
+        self.tables.iter_mut().zip(table..).for_each(|(place, number)| *place = number);
     }
 
     /// The value of a constant expression (section 3.4.14); the module was validated.
@@ -203,7 +245,6 @@ impl VmStore {
     pub(super) unsafe fn instantiate(&mut self, module: &Module, imports: &[ImportValue]) -> Result<u32> {
         let counts = module.counts();
         self.check_counts(counts.defined_memories as usize, counts.defined_tables as usize)?;
-        self.add_code(module);
         let number = self.instances.len() as u32;
         let instance = InstanceData {
             context: self.engine().allocator().context(module.layout())?,
@@ -212,6 +253,7 @@ impl VmStore {
             tables: Box::default(),
             dropped_data: vec![false; module.info().data.len()].into(),
             dropped_elements: vec![false; module.info().elements.len()].into(),
+            home: None,
         };
         self.instances.push(instance);
         // SAFETY: S4, a fresh context of this module's layout; S7, by the caller's promise.
@@ -221,6 +263,7 @@ impl VmStore {
             self.instances.pop();
             return Err(error);
         }
+        self.add_code(number);
         // SAFETY: S7, the module was validated: initialisers have the types of what they initialise.
         unsafe {
             self.initialize_globals(number);
@@ -399,7 +442,7 @@ impl VmStore {
         let instance = &self.instances[number as usize];
         let memory = &mut self.memories[instance.memories[memory as usize] as usize];
         let source = src.checked_add(len).and_then(|end| instance.data(segment).get(src as usize..end as usize));
-        let target = dst.checked_add(len).and_then(|end| memory.bytes_mut().get_mut(dst as usize..end as usize));
+        let target = dst.checked_add(len).and_then(|end| memory.range_mut(dst..end));
         VmStore::trap_unless(source.is_some() && target.is_some(), TrapCode::MemoryOutOfBounds)?;
         if let (Some(source), Some(target)) = (source, target) {
             target.copy_from_slice(source);

@@ -3,14 +3,18 @@
 //! See [`hotfoot_abi::tunables`] for the picture. Invariant S5: between `base` and `base + byte_len` everything is
 //! mapped readable and writable; from there to the end of reservation and guard nothing is.
 
+use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use hotfoot_abi::tunables::{MemoryShape, Tunables, WASM_PAGE_SIZE};
 use hotfoot_abi::vmctx::VmMemory;
 use hotfoot_artifact::MemoryType;
 
+use super::image::MemoryImage;
 use super::sys::mmap::Mmap;
+use super::tracking::{ResetOutcome, Tracking};
 
 /// Address space that one linear memory owns.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub struct LinearMemory {
     byte_len: usize,
     /// Bytes that growth can use in place; the guard follows.
     reservation: usize,
+    /// Of a pooled memory: what was written since it was fresh.
+    tracking: Option<Box<Tracking>>,
 }
 
 /// The size in bytes of so many pages, or `None` when that exceeds the address space.
@@ -52,7 +58,7 @@ impl LinearMemory {
             format!("cannot reserve {total} bytes of address space for a memory; lower `Config::memory_reservation`")
         })?;
         mmap.make_writable(0..byte_len).with_context(|| format!("cannot get {byte_len} bytes for a memory"))?;
-        Ok(LinearMemory { mmap, byte_len, reservation })
+        Ok(LinearMemory { mmap, byte_len, reservation, tracking: None })
     }
 
     /// Makes the memory `new_len` bytes long; the new bytes are zero. May move it if its type and the settings allow.
@@ -67,6 +73,7 @@ impl LinearMemory {
             return Ok(());
         }
         ensure!(tunables.base_may_move(shape), "a memory outgrew its reservation and may not move");
+        ensure!(self.tracking.is_none(), "a pooled memory outgrew its reservation");
         let headroom = new_len.saturating_add(new_len.min(GROWTH_HEADROOM));
         let moved = LinearMemory::with_reservation(new_len, headroom, tunables)?;
         // SAFETY: S5, both ranges are accessible, ours, and distinct; the new one is longer.
@@ -75,6 +82,36 @@ impl LinearMemory {
         }
         *self = moved;
         Ok(())
+    }
+
+    /// A memory of `len` bytes that are those of an image, copy-on-write, whose writes are tracked.
+    ///
+    /// # Errors
+    /// When the host has not enough address space or refuses a mapping.
+    pub fn from_image(
+        image: &Arc<MemoryImage>,
+        len: usize,
+        tunables: &Tunables,
+        keep_bytes: usize,
+    ) -> Result<LinearMemory> {
+        let mut memory = LinearMemory::with_reservation(0, len, tunables)?;
+        image.map(&mut memory.mmap, len).context("cannot map a memory's image")?;
+        memory.byte_len = len;
+        memory.tracking = Some(Box::new(Tracking::new(image.clone(), len, keep_bytes)));
+        Ok(memory)
+    }
+
+    /// Makes a memory that came from an image equal to it again.
+    fn reset(&mut self) -> Result<ResetOutcome> {
+        let tracking = self.tracking.as_mut().context("a memory without an image cannot be reset")?;
+        let fresh = tracking.fresh_len();
+        let grown = self.byte_len > fresh;
+        if grown {
+            self.mmap.decommit(fresh..self.byte_len)?;
+            self.byte_len = fresh;
+        }
+        let outcome = tracking.reset(&mut self.mmap)?;
+        Ok(ResetOutcome { system_calls: outcome.system_calls || grown, ..outcome })
     }
 
     /// What compiled code needs to know.
@@ -136,8 +173,52 @@ impl MemoryData {
         unsafe { std::slice::from_raw_parts(self.base(), self.byte_len()) }
     }
 
-    /// Its bytes, writable.
+    /// Part of its bytes, writable; `None` when some are outside. The way to write for whoever knows where.
+    pub fn range_mut(&mut self, range: Range<u64>) -> Option<&mut [u8]> {
+        let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
+        if range.start > range.end || range.end > self.byte_len() {
+            return None;
+        }
+        if let Some(tracking) = &self.memory.tracking {
+            tracking.prepare(&self.memory.mmap, range.clone()).ok()?;
+        }
+        // SAFETY: S5, S13: accessible and now writable; S2, the store is borrowed exclusively and no guest runs.
+        Some(unsafe { std::slice::from_raw_parts_mut(self.base().add(range.start), range.len()) })
+    }
+
+    /// Makes all of it writable; a pooled memory stops being tracked.
+    pub fn untrack(&self) {
+        if let Some(tracking) = &self.memory.tracking {
+            tracking.untrack(&self.memory.mmap).expect("the kernel refused to make our own pages writable");
+        }
+    }
+
+    /// Makes the page of a write fault writable; false if the fault has another cause. Async-signal-safe.
+    pub fn claim_write(&self, address: usize) -> bool {
+        self.memory.tracking.as_ref().is_some_and(|tracking| tracking.claim_write(&self.memory.mmap, address))
+    }
+
+    /// Makes a memory that came from an image equal to it again.
+    ///
+    /// # Errors
+    /// When it came from none, or the host refuses; then it must not be used again.
+    pub fn reset(&mut self) -> Result<ResetOutcome> {
+        let outcome = self.memory.reset()?;
+        // SAFETY: S3, the definition lives as long as the instance; S2, nobody else writes it.
+        unsafe { self.definition.write(self.memory.definition()) };
+        Ok(outcome)
+    }
+
+    /// Replaces the memory by an equal one at another place.
+    pub fn replace(&mut self, memory: LinearMemory) {
+        // SAFETY: S3, the definition lives as long as the instance; S2, nobody else writes it.
+        unsafe { self.definition.write(memory.definition()) };
+        self.memory = memory;
+    }
+
+    /// Its bytes, writable: a pooled memory stops being tracked.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.untrack();
         // SAFETY: S5, accessible; S2, the store is borrowed exclusively and no guest runs.
         unsafe { std::slice::from_raw_parts_mut(self.base(), self.byte_len()) }
     }

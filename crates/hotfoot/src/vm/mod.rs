@@ -6,6 +6,8 @@
 //!  trap        what happened, and where: pending errors and raw backtraces
 //!  code        a mapped artifact
 //!  memory      linear memories        table      tables
+//!  image       what a memory starts with; tracking: which pages an instance wrote
+//!  pre         warm instances, ready to be used again; stock: where idle things wait, per thread
 //!  allocator   where instances get their parts from
 //!  instance    one instance: its VM context and what it refers to
 //!  store       the owner of instances; context: the store with the host's data, and borrows of it
@@ -25,10 +27,14 @@ pub mod code;
 pub mod context;
 pub mod convert;
 pub mod hostcall;
+pub mod image;
 pub mod instance;
 pub mod memory;
+pub mod pre;
 pub mod slot;
+pub mod stock;
 pub mod store;
 pub mod sys;
 pub mod table;
+pub mod tracking;
 pub mod trap;

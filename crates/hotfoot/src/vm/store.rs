@@ -18,6 +18,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -36,7 +37,6 @@ use super::table::TableData;
 use super::trap::{self, Pending};
 use crate::engine::Engine;
 use crate::limits::ResourceLimiter;
-use crate::module::Module;
 use crate::trap::Trap;
 
 /// Identifies a store among all of the process; a handle carries its store's.
@@ -118,7 +118,9 @@ pub struct VmStore {
     /// The caller's context when the host itself calls: no instance, but this store.
     pub(super) host_context: VmContext,
     id: StoreId,
-    engine: Engine,
+    /// A copy of a handle that the store does not own.
+    pub(super) engine: ManuallyDrop<Engine>,
+    pub(super) shelf: usize,
     limiter: LimiterOf,
     code_index: AtomicPtr<CodeIndex>,
     pending: Option<Pending>,
@@ -148,7 +150,7 @@ impl Drop for VmStore {
 }
 
 impl VmStore {
-    pub(super) fn new(engine: Engine, limiter: LimiterOf) -> VmStore {
+    pub(super) fn new(engine: &Engine, limiter: LimiterOf) -> VmStore {
         VmStore {
             ctx: VmStoreContext { stack_limit: 0, last_exit_fp: 0, last_exit_pc: 0 },
             host_context: VmContext {
@@ -159,7 +161,9 @@ impl VmStore {
                 type_ids: std::ptr::null(),
             },
             id: StoreId::next(),
-            engine,
+            // SAFETY: S12, as in `begin`, which follows.
+            engine: ManuallyDrop::new(unsafe { std::ptr::read(engine) }),
+            shelf: 0,
             limiter,
             code_index: AtomicPtr::new(Box::into_raw(Box::default())),
             pending: None,
@@ -217,21 +221,54 @@ impl VmStore {
         unsafe { &*(*store.as_ptr()).code_index.load(Ordering::Acquire) }
     }
 
-    /// Makes a module's code known to traps and backtraces, and gives host functions that had none its trampolines.
-    pub(super) fn add_code(&mut self, module: &Module) {
+    /// Makes the code of an instance's module known to traps and backtraces, and gives host functions that had none its
+    /// trampolines.
+    pub(super) fn add_code(&mut self, number: u32) {
+        let module = self.instances[number as usize].module();
         let text = module.code().text();
-        // SAFETY: S9, replaced only here, and no guest of this store runs while we hold it exclusively.
-        let index = unsafe { &**self.code_index.get_mut() };
+        // SAFETY: S9, replaced only here; no guest of this store runs while we hold it exclusively.
+        let index = unsafe { &mut **self.code_index.get_mut() };
         if text.is_empty() || index.find(text.start).is_some() {
             return;
         }
-        let larger = Box::into_raw(Box::new(index.with(module.clone())));
-        let smaller = self.code_index.swap(larger, Ordering::AcqRel);
-        // SAFETY: S9, made by `Box::into_raw`; nobody reads the old index any more.
-        drop(unsafe { Box::from_raw(smaller) });
+        if index.is_empty() {
+            // SAFETY: S3, the instance keeps its module; S9, a store without modules has no guest on the stack.
+            unsafe { index.insert(module) };
+        } else {
+            let mut larger = index.copy();
+            // SAFETY: S3, as above; S9, still private.
+            unsafe { larger.insert(module) };
+            let smaller = self.code_index.swap(Box::into_raw(Box::new(larger)), Ordering::AcqRel);
+            // SAFETY: S9, made by `Box::into_raw`; nobody reads the old index any more.
+            drop(unsafe { Box::from_raw(smaller) });
+        }
         for func in self.host_funcs.iter_mut().filter(|func| func.code.is_null()) {
             func.code = module.host_trampoline(func.type_id);
         }
+    }
+
+    /// Makes a store that was ended, or is new, one of this engine's.
+    pub(super) fn begin(&mut self, store: NonNull<VmStore>, engine: &Engine, shelf: usize, limiter: LimiterOf) {
+        self.id = StoreId::next();
+        // SAFETY: S12, the shelf keeps what the handle points to while the store is in use; the copy is never dropped.
+        self.engine = ManuallyDrop::new(unsafe { std::ptr::read(engine) });
+        self.shelf = shelf;
+        self.limiter = limiter;
+        self.host_context.store = store.cast().as_ptr();
+    }
+
+    /// Takes everything out of the store, so that it can begin again.
+    pub(super) fn end(&mut self) {
+        // SAFETY: S9, no guest of this store is on the stack: it is being dropped.
+        unsafe { &mut **self.code_index.get_mut() }.clear();
+        self.release_instances();
+        self.pending = None;
+        self.host_memories.clear();
+        self.host_tables.clear();
+        self.host_globals.clear();
+        self.host_funcs.clear();
+        self.kept_funcs.clear();
+        self.externs.clear();
     }
 
     pub(super) fn set_pending(&mut self, pending: Pending) {
@@ -307,8 +344,8 @@ impl VmStore {
         let mut reference = Box::new(func.reference(std::ptr::null()));
         // SAFETY: S9, the index is only replaced by `add_code`, which needs the store exclusively.
         let index = unsafe { &*self.code_index.load(Ordering::Acquire) };
-        let trampolines = index.modules().iter().map(|module| module.host_trampoline(reference.type_id));
-        reference.code = trampolines.into_iter().find(|code| !code.is_null()).unwrap_or(std::ptr::null());
+        let trampolines = index.modules().map(|module| module.host_trampoline(reference.type_id));
+        reference.code = { trampolines }.find(|code| !code.is_null()).unwrap_or(std::ptr::null());
         let pointer = NonNull::from(&mut *reference);
         self.host_funcs.push(reference);
         self.kept_funcs.push(func);
@@ -372,6 +409,11 @@ impl VmStore {
         // The limiter lies in the data or behind it, never in `VmStore`.
         unsafe { (self.limiter)(store, &mut |limiter| result = f.take().map(|f| f(limiter))) };
         result
+    }
+
+    /// Whether the store has a limiter.
+    pub(super) fn has_limiter(&mut self) -> bool {
+        self.with_limiter(|_| ()).is_some()
     }
 
     /// Asks the limiter whether a memory may have `desired` pages. An error means: trap.

@@ -133,6 +133,22 @@ impl TableData {
         fits
     }
 
+    /// A copy of all elements.
+    pub fn elements(&self) -> Box<[u64]> {
+        // SAFETY: S3, the whole array, which nobody writes meanwhile (S2).
+        unsafe { std::slice::from_raw_parts(self.base(), self.elements.len()) }.into()
+    }
+
+    /// Makes the table what it was when [`TableData::elements`] was asked.
+    pub fn reset(&mut self, elements: &[u64]) {
+        if self.elements.len() != elements.len() {
+            self.elements.resize(elements.len(), 0);
+            self.publish();
+        }
+        // SAFETY: S3, the whole array, just made as long; S2, nobody else uses it.
+        unsafe { std::slice::from_raw_parts_mut(self.base(), elements.len()) }.copy_from_slice(elements);
+    }
+
     /// Whether the type and the implementation's limit allow this size.
     pub fn allows_len(&self, len: u64) -> bool {
         len <= self.ty.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS)

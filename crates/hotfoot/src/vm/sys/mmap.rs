@@ -69,9 +69,68 @@ impl Mmap {
         self.protect(range, MprotectFlags::READ | MprotectFlags::WRITE)
     }
 
+    /// Makes whole pages writable that are readable, through a shared borrow: nothing that was readable changes.
+    /// Async-signal-safe.
+    pub fn unprotect(&self, range: Range<usize>) -> io::Result<()> {
+        assert!(range.start <= range.end && range.end <= self.len, "a protection change outside of the mapping");
+        // SAFETY: S11, the range lies inside this mapping (asserted above).
+        unsafe {
+            let start = self.base.as_ptr().add(range.start).cast();
+            rustix::mm::mprotect(start, range.len(), MprotectFlags::READ | MprotectFlags::WRITE)?;
+        }
+        Ok(())
+    }
+
     /// Makes whole pages readable and no longer writable.
     pub fn make_readable(&mut self, range: Range<usize>) -> io::Result<()> {
         self.protect(range, MprotectFlags::READ)
+    }
+
+    /// Makes whole pages inaccessible and gives their memory back; made accessible again, they are zero.
+    pub fn decommit(&mut self, range: Range<usize>) -> io::Result<()> {
+        assert!(range.start <= range.end && range.end <= self.len, "a change outside of the mapping");
+        if range.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: S11, the range lies inside this mapping (asserted above), which the new one replaces.
+        unsafe {
+            rustix::mm::mmap_anonymous(
+                self.base.as_ptr().add(range.start).cast(),
+                range.len(),
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Gives the memory of whole pages back: anonymous ones become zero, those of a file what the file has.
+    pub fn discard(&mut self, range: Range<usize>) -> io::Result<()> {
+        assert!(range.start <= range.end && range.end <= self.len, "a change outside of the mapping");
+        if range.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: S11, the range lies inside this mapping (asserted above).
+        unsafe {
+            let start = self.base.as_ptr().add(range.start).cast();
+            rustix::mm::madvise(start, range.len(), rustix::mm::Advice::LinuxDontNeed)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a private, read-only mapping of a file's bytes in place of whole pages.
+    pub fn map_file(&mut self, range: Range<usize>, file: &File, offset: u64) -> io::Result<()> {
+        assert!(range.start <= range.end && range.end <= self.len, "a change outside of the mapping");
+        if range.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: S11, the range lies inside this mapping (asserted above), which the new one replaces.
+        unsafe {
+            let start = self.base.as_ptr().add(range.start).cast();
+            let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+            rustix::mm::mmap(start, range.len(), ProtFlags::READ, flags, file, offset)?;
+        }
+        Ok(())
     }
 
     /// Makes whole pages readable and executable.

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use libc::{c_int, c_void, siginfo_t};
 
 use super::arch;
-use crate::vm::activation;
+use crate::vm::activation::{self, Claim};
 
 /// Signals that the processor raises for what compiled code does on purpose.
 const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
@@ -42,8 +42,11 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     // SAFETY: S9, the kernel passes the interrupted context, which nobody else touches until we return.
     let context_ref = unsafe { &mut *context.cast::<libc::ucontext_t>() };
     let (pc, fp) = arch::program_counter_and_frame(context_ref);
-    match activation::claim_fault(pc, fp) {
-        Some(exit) => arch::resume_at(context_ref, exit.function, exit.argument),
+    // SAFETY: S9, the kernel passes the signal's description, and these signals have an address.
+    let address = unsafe { (*info).si_addr() } as usize;
+    match activation::claim_fault(pc, fp, address) {
+        Some(Claim::Resume) => {}
+        Some(Claim::Exit { function, argument }) => arch::resume_at(context_ref, function, argument),
         None => forward(signal, info, context),
     }
 }

@@ -1,0 +1,244 @@
+//! Pooled instances: what is kept, what is made fresh, and what it costs.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use hotfoot::{
+    Caller, Config, Engine, Error, Func, InstanceAllocationStrategy, InstancePre, Linker, Module,
+    PoolingAllocationConfig, Result, Store, Val,
+};
+
+fn engine() -> Engine {
+    Engine::new(Config::new().allocation_strategy(InstanceAllocationStrategy::pooling())).unwrap()
+}
+
+fn pre(engine: &Engine, wat: &str) -> InstancePre<()> {
+    let mut linker = Linker::new(engine);
+    linker.func_wrap("host", "fail", || -> Result<()> { Err(Error::msg("no")) }).unwrap();
+    linker.func_wrap("host", "panic", || -> () { panic!("on purpose") }).unwrap();
+    linker.func_wrap("host", "one", |x: i32| x + 1).unwrap();
+    let module = Module::new(engine, wat).unwrap();
+    linker.instantiate_pre(&module).unwrap()
+}
+
+const EVERYTHING: &str = r#"(module
+  (import "host" "one" (func $one (param i32) (result i32)))
+  (import "host" "fail" (func $fail))
+  (import "host" "panic" (func $panic))
+  (memory (export "memory") 4 10)
+  (data (i32.const 16) "fresh")
+  (data (i32.const 70000) "image")
+  (data $passive "passive")
+  (global $count (mut i32) (i32.const 7))
+  (global $vector (mut v128) (v128.const i32x4 1 2 3 4))
+  (table $t (export "table") 4 20 funcref)
+  (elem (i32.const 1) $get)
+  (elem $e func $get)
+  (func $get (export "get") (result i32) (global.get $count))
+  (func (export "seen") (result i32)
+    ;; Sums all that can differ: memory, sizes, globals, table.
+    (local $i i32) (local $sum i32)
+    (loop $next
+      (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 31)) (i32.load8_u (local.get $i))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $i) (i32.mul (memory.size) (i32.const 65536)))))
+    (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 31)) (global.get $count)))
+    (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 31)) (table.size $t)))
+    (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 31)) (i32x4.extract_lane 2 (global.get $vector))))
+    (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 31)) (ref.is_null (table.get $t (i32.const 1)))))
+    (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 31)) (ref.is_null (table.get $t (i32.const 2)))))
+    (local.get $sum))
+  (func (export "passive") (memory.init $passive (i32.const 0) (i32.const 0) (i32.const 7)) (table.init $t $e (i32.const 0) (i32.const 0) (i32.const 1)))
+  (func (export "spoil")
+    (i32.store (i32.const 16) (call $one (i32.const 5)))
+    (i64.store (i32.const 65532) (i64.const -1))
+    (v128.store (i32.const 131064) (v128.const i64x2 -1 -1))
+    (memory.fill (i32.const 200000) (i32.const 9) (i32.const 5000))
+    (memory.copy (i32.const 100000) (i32.const 16) (i32.const 9000))
+    (memory.init $passive (i32.const 250000) (i32.const 0) (i32.const 7))
+    (data.drop $passive)
+    (elem.drop $e)
+    (drop (memory.grow (i32.const 3)))
+    (i32.store (i32.const 300000) (i32.const 77))
+    (global.set $count (i32.const 99))
+    (global.set $vector (v128.const i32x4 9 9 9 9))
+    (drop (table.grow $t (ref.func $get) (i32.const 5)))
+    (table.set $t (i32.const 2) (ref.func $get))
+    (table.set $t (i32.const 1) (ref.null func)))
+  (func (export "fail") (call $fail))
+  (func (export "panic") (call $panic))
+  (func (export "trap") (i32.store (i32.const 500) (i32.const 1)) unreachable)
+)"#;
+
+fn call(store: &mut Store<()>, instance: &hotfoot::Instance, name: &str) -> Result<()> {
+    instance.get_typed_func::<(), ()>(&mut *store, name)?.call(store, ())
+}
+
+fn seen(store: &mut Store<()>, instance: &hotfoot::Instance) -> i32 {
+    instance.get_typed_func::<(), i32>(&mut *store, "seen").unwrap().call(store, ()).unwrap()
+}
+
+#[test]
+fn a_used_instance_is_as_good_as_new() {
+    let engine = engine();
+    let pre = pre(&engine, EVERYTHING);
+    let fresh = {
+        let on_demand = Engine::default();
+        let mut store = Store::new(&on_demand, ());
+        let other = self::pre(&on_demand, EVERYTHING);
+        let instance = other.instantiate(&mut store).unwrap();
+        seen(&mut store, &instance)
+    };
+    for round in 0..1100 {
+        let mut store = Store::new(&engine, ());
+        let instance = pre.instantiate(&mut store).unwrap();
+        if round % 100 < 9 {
+            assert_eq!(seen(&mut store, &instance), fresh, "round {round}");
+        }
+        call(&mut store, &instance, "passive").unwrap();
+        match round % 9 {
+            0 | 1 => call(&mut store, &instance, "spoil").unwrap(),
+            2 => assert!(call(&mut store, &instance, "fail").is_err()),
+            3 => {
+                let panicked =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(&mut store, &instance, "panic")));
+                assert!(panicked.is_err());
+            }
+            4 => assert!(call(&mut store, &instance, "trap").is_err()),
+            5 => {
+                let memory = instance.get_memory(&mut store, "memory").unwrap();
+                memory.write(&mut store, 65530, b"written by the host").unwrap();
+            }
+            6 if round > 500 => {
+                let memory = instance.get_memory(&mut store, "memory").unwrap();
+                memory.data_mut(&mut store)[..200_000].fill(3);
+            }
+            7 => {
+                let memory = instance.get_memory(&mut store, "memory").unwrap();
+                memory.grow(&mut store, 2).unwrap();
+                let table = instance.get_table(&mut store, "table").unwrap();
+                let func = Func::wrap(&mut store, || 3);
+                table.set(&mut store, 3, func.into()).unwrap();
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(pre.idle_instances(), 1);
+}
+
+#[test]
+fn several_instances_of_one_store_go_home() {
+    let engine = engine();
+    let (a, b) = (pre(&engine, EVERYTHING), pre(&engine, EVERYTHING));
+    for _ in 0..3 {
+        let mut store = Store::new(&engine, ());
+        hotfoot::Memory::new(&mut store, hotfoot::MemoryType::new(1, None)).unwrap();
+        let instances = [&a, &b, &a].map(|pre| pre.instantiate(&mut store).unwrap());
+        hotfoot::Memory::new(&mut store, hotfoot::MemoryType::new(1, None)).unwrap();
+        let values = instances.map(|instance| seen(&mut store, &instance));
+        assert!(values.iter().all(|value| *value == values[0]));
+        instances.iter().for_each(|instance| call(&mut store, instance, "spoil").unwrap());
+    }
+    assert_eq!((a.idle_instances(), b.idle_instances()), (2, 1));
+    a.trim();
+    assert_eq!(a.idle_instances(), 0);
+}
+
+#[test]
+fn a_store_outlives_its_pre_and_its_engine() {
+    let engine = engine();
+    let pre = pre(&engine, EVERYTHING);
+    let mut store = Store::new(&engine, ());
+    let instance = pre.instantiate(&mut store).unwrap();
+    drop(pre);
+    drop(engine);
+    call(&mut store, &instance, "spoil").unwrap();
+    assert_eq!(instance.get_func(&mut store, "get").unwrap().ty(&store).results().len(), 1);
+}
+
+#[test]
+fn stores_may_be_dropped_by_another_thread() {
+    let engine = engine();
+    let pre = pre(&engine, EVERYTHING);
+    for _ in 0..50 {
+        let mut store = Store::new(&engine, ());
+        let instance = pre.instantiate(&mut store).unwrap();
+        call(&mut store, &instance, "spoil").unwrap();
+        std::thread::spawn(move || drop(store)).join().unwrap();
+    }
+    assert_eq!(pre.idle_instances(), 1, "each went back to where it came from");
+}
+
+#[test]
+fn the_pool_says_which_limit_is_reached() {
+    let mut config = PoolingAllocationConfig::new();
+    config.total_core_instances(2);
+    let engine = Engine::new(Config::new().allocation_strategy(config)).unwrap();
+    let pre = pre(&engine, "(module)");
+    let mut store = Store::new(&engine, ());
+    pre.instantiate(&mut store).unwrap();
+    pre.instantiate(&mut store).unwrap();
+    let error = pre.instantiate(&mut store).unwrap_err().to_string();
+    assert!(error.contains("total_core_instances"), "{error}");
+    drop(store);
+    let mut store = Store::new(&engine, ());
+    pre.instantiate(&mut store).unwrap();
+    pre.instantiate(&mut store).unwrap();
+}
+
+#[test]
+fn a_start_function_runs_for_each_instance() {
+    let engine = engine();
+    let module = Module::new(
+        &engine,
+        r#"(module (import "host" "count" (func $count)) (global $g (export "g") (mut i32) (i32.const 0))
+             (func $start (global.set $g (i32.add (global.get $g) (i32.const 1))) (call $count)) (start $start))"#,
+    )
+    .unwrap();
+    let mut linker: Linker<u32> = Linker::new(&engine);
+    linker.func_wrap("host", "count", |mut caller: Caller<'_, u32>| *caller.data_mut() += 1).unwrap();
+    let pre = linker.instantiate_pre(&module).unwrap();
+    for _ in 0..5 {
+        let mut store = Store::new(&engine, 0);
+        let instance = pre.instantiate(&mut store).unwrap();
+        assert_eq!(*store.data(), 1);
+        let global = instance.get_global(&mut store, "g").unwrap();
+        assert!(matches!(global.get(&mut store), Val::I32(1)));
+    }
+}
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_warm_instance_allocates_nothing_on_the_heap() {
+    let engine = engine();
+    let pre = pre(&engine, EVERYTHING);
+    let run = || {
+        let mut store = Store::new(&engine, ());
+        let instance = pre.instantiate(&mut store).unwrap();
+        let get = instance.get_typed_func::<(), i32>(&mut store, "get").unwrap();
+        assert_eq!(get.call(&mut store, ()).unwrap(), 7);
+    };
+    (0..10).for_each(|_| run());
+    let before = ALLOCATIONS.get();
+    (0..100).for_each(|_| run());
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
