@@ -31,7 +31,8 @@ pub struct Signature {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Builtin {
-    /// `()`: unwind to the entry of this activation with the pending error. Never returns.
+    /// `()`: continue at a handler if the pending error is an exception and one is found; otherwise unwind to the entry
+    /// of this activation. Never returns.
     Raise = 0,
     /// `(code: i32)`: trap with a [`TrapCode`](crate::trap::TrapCode). Never returns.
     Trap = 1,
@@ -55,6 +56,10 @@ pub enum Builtin {
     TableInit = 10,
     /// `(segment: i32)`.
     ElemDrop = 11,
+    /// `(tag: i32, payload: i64)`: throws an exception with the values in the slots at `payload`. Never returns.
+    Throw = 12,
+    /// `(exception: i32)`: throws what an `exnref` refers to, or traps if it is null. Never returns.
+    ThrowRef = 13,
 }
 
 impl Builtin {
@@ -62,7 +67,7 @@ impl Builtin {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every builtin, in order of its number.
-    pub const ALL: [Builtin; 12] = [
+    pub const ALL: [Builtin; 14] = [
         Builtin::Raise,
         Builtin::Trap,
         Builtin::MemoryGrow,
@@ -75,6 +80,8 @@ impl Builtin {
         Builtin::TableCopy,
         Builtin::TableInit,
         Builtin::ElemDrop,
+        Builtin::Throw,
+        Builtin::ThrowRef,
     ];
 
     /// How this builtin is called.
@@ -103,12 +110,14 @@ impl Builtin {
             Builtin::TableCopy => fallible(&[I32, I32, I64, I64, I64]),
             Builtin::TableInit => fallible(&[I32, I32, I64, I32, I32]),
             Builtin::ElemDrop => procedure(&[I32]),
+            Builtin::Throw => procedure(&[I32, I64]),
+            Builtin::ThrowRef => procedure(&[I32]),
         }
     }
 
     /// Whether the builtin never returns to compiled code.
     pub const fn diverges(self) -> bool {
-        matches!(self, Builtin::Raise | Builtin::Trap)
+        matches!(self, Builtin::Raise | Builtin::Trap | Builtin::Throw | Builtin::ThrowRef)
     }
 }
 

@@ -13,7 +13,8 @@
 //!
 //! A *slot* is 16 bytes, little endian, the value in its low bytes, the rest undefined. `slots` has room for
 //! `max(params, results)` values. References cross as they are held in code: a `funcref` is a pointer to a
-//! [`VmFuncRef`](crate::vmctx::VmFuncRef) or null, an `externref` is a 32-bit index into its store or 0 for null.
+//! [`VmFuncRef`](crate::vmctx::VmFuncRef) or null, an `externref` or `exnref` is a
+//! 32-bit index into its store or 0 for null.
 //!
 //! Result area: registers hold at most [`MAX_REG_RESULTS`] integer and as many float or vector results. A function
 //! type with more passes `area`, a pointer to one slot per result, as a third hidden argument; then no result is

@@ -9,9 +9,11 @@
 //!                    [*mut VmTable; imported tables]
 //!                    [*mut VmMemory; imported memories]
 //!                    [*mut VmGlobal; imported globals]
+//!                    [*mut VmTag; imported tags]
 //!                    [VmTable; defined tables]
 //!                    [VmMemory; defined memories]
 //!  aligned to 16     [VmGlobal; defined globals]
+//!                    [VmTag; defined tags]
 //!                    [VmFuncRef; escaping functions]   defined functions that a reference can name
 //! ```
 //!
@@ -87,7 +89,8 @@ pub struct VmMemory {
     pub byte_len: u64,
 }
 
-/// A table as code sees it. Each element takes 8 bytes: a `*mut VmFuncRef`, or an `externref` in the low 32 bits.
+/// A table as code sees it. Each element takes 8 bytes: a `*mut VmFuncRef`, or an `externref` or `exnref` in the
+/// low 32 bits.
 #[repr(C)]
 #[derive(Copy, Clone, Debug)]
 pub struct VmTable {
@@ -103,6 +106,16 @@ pub struct VmTable {
 pub struct VmGlobal {
     /// Little endian.
     pub bytes: [u8; 16],
+}
+
+/// A tag of exceptions. Its address is its identity: two tags are the same when they lie at one address.
+#[repr(C)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct VmTag {
+    /// Engine-wide number of the function type whose parameters are the payload.
+    pub type_id: u32,
+    /// Reserved, zero.
+    pub reserved: u32,
 }
 
 /// Offsets of fields that compiled code reads.
@@ -150,12 +163,16 @@ pub struct Counts {
     pub imported_memories: u32,
     /// Imported globals.
     pub imported_globals: u32,
+    /// Imported tags.
+    pub imported_tags: u32,
     /// Tables that the module defines.
     pub defined_tables: u32,
     /// Memories that the module defines.
     pub defined_memories: u32,
     /// Globals that the module defines.
     pub defined_globals: u32,
+    /// Tags that the module defines.
+    pub defined_tags: u32,
     /// Defined functions that a reference can name.
     pub escaping_funcs: u32,
 }
@@ -174,9 +191,11 @@ pub struct VmLayout {
     imported_tables: u32,
     imported_memories: u32,
     imported_globals: u32,
+    imported_tags: u32,
     defined_tables: u32,
     defined_memories: u32,
     defined_globals: u32,
+    defined_tags: u32,
     escaping_funcs: u32,
     size: u32,
 }
@@ -194,18 +213,22 @@ impl VmLayout {
         let imported_tables = part(counts.imported_tables, 8, 8);
         let imported_memories = part(counts.imported_memories, 8, 8);
         let imported_globals = part(counts.imported_globals, 8, 8);
+        let imported_tags = part(counts.imported_tags, 8, 8);
         let defined_tables = part(counts.defined_tables, size_of::<VmTable>(), 8);
         let defined_memories = part(counts.defined_memories, size_of::<VmMemory>(), 8);
         let defined_globals = part(counts.defined_globals, size_of::<VmGlobal>(), 16);
+        let defined_tags = part(counts.defined_tags, size_of::<VmTag>(), 8);
         let escaping_funcs = part(counts.escaping_funcs, size_of::<VmFuncRef>(), 8);
         VmLayout {
             imported_funcs,
             imported_tables,
             imported_memories,
             imported_globals,
+            imported_tags,
             defined_tables,
             defined_memories,
             defined_globals,
+            defined_tags,
             escaping_funcs,
             size: end.next_multiple_of(16),
         }
@@ -231,6 +254,11 @@ impl VmLayout {
         self.imported_globals + index * 8
     }
 
+    /// The pointer to an imported tag's [`VmTag`].
+    pub fn imported_tag(&self, index: u32) -> u32 {
+        self.imported_tags + index * 8
+    }
+
     /// A defined table's [`VmTable`]; `index` counts defined tables only.
     pub fn defined_table(&self, index: u32) -> u32 {
         self.defined_tables + index * size_of::<VmTable>() as u32
@@ -244,6 +272,11 @@ impl VmLayout {
     /// A defined global's [`VmGlobal`]; `index` counts defined globals only.
     pub fn defined_global(&self, index: u32) -> u32 {
         self.defined_globals + index * size_of::<VmGlobal>() as u32
+    }
+
+    /// A defined tag's [`VmTag`]; `index` counts defined tags only.
+    pub fn defined_tag(&self, index: u32) -> u32 {
+        self.defined_tags + index * size_of::<VmTag>() as u32
     }
 
     /// The [`VmFuncRef`] of the `slot`th escaping function.
@@ -268,9 +301,11 @@ mod tests {
             imported_tables: 1,
             imported_memories: 1,
             imported_globals: 1,
+            imported_tags: 2,
             defined_tables: 2,
             defined_memories: 1,
             defined_globals: 5,
+            defined_tags: 3,
             escaping_funcs: 7,
         });
         let starts = [
@@ -279,9 +314,11 @@ mod tests {
             layout.imported_table(1),
             layout.imported_memory(1),
             layout.imported_global(1),
+            layout.imported_tag(2),
             layout.defined_table(2),
             layout.defined_memory(1),
             layout.defined_global(5),
+            layout.defined_tag(3),
             layout.escaping_func(7),
             layout.size(),
         ];

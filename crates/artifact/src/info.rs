@@ -155,6 +155,8 @@ pub struct ModuleInfo {
     pub globals: Vec<GlobalType>,
     /// The initial value of each defined global.
     pub global_inits: Vec<ConstExpr>,
+    /// Every tag, by index of the function type whose parameters are the payload.
+    pub tags: Vec<u32>,
     /// Element segments in order.
     pub elements: Vec<ElementSegment>,
     /// Data segments in order.
@@ -175,11 +177,13 @@ impl ModuleInfo {
                 EntityType::Table(_) => counts.imported_tables += 1,
                 EntityType::Memory(_) => counts.imported_memories += 1,
                 EntityType::Global(_) => counts.imported_globals += 1,
+                EntityType::Tag(_) => counts.imported_tags += 1,
             }
         }
         counts.defined_tables = self.tables.len() as u32 - counts.imported_tables;
         counts.defined_memories = self.memories.len() as u32 - counts.imported_memories;
         counts.defined_globals = self.globals.len() as u32 - counts.imported_globals;
+        counts.defined_tags = self.tags.len() as u32 - counts.imported_tags;
         counts
     }
 }

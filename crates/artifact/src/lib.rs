@@ -21,7 +21,7 @@ pub use types::{
     EntityIndex, EntityType, Export, FuncType, GlobalType, HeapType, Import, MemoryType, Mutability, RefType,
     TableType, ValType,
 };
-pub use write::{Address, CodeRange, FunctionName, Parts, Tables, Trampolines, Trap};
+pub use write::{Address, CallSite, CodeRange, FunctionName, Handler, Parts, Tables, Trampolines, Trap};
 
 /// Marks "no function", "no trampoline" or "null" in a table of indices or offsets.
 pub const NONE: u32 = u32::MAX;

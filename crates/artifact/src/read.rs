@@ -13,7 +13,7 @@ use zerocopy::FromBytes;
 use zerocopy::little_endian::U32;
 
 use crate::info::{Header, ModuleInfo};
-use crate::write::{Address, CodeRange, MAGIC, NameEntry, PAGE, Trampolines, VERSION, section};
+use crate::write::{Address, CallSite, CodeRange, Handler, MAGIC, NameEntry, PAGE, Trampolines, VERSION, section};
 
 /// Why bytes are not a usable artifact.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,10 @@ pub struct Artifact<'a> {
     pub trap_codes: &'a [u8],
     /// Code offset to module offset, ascending.
     pub addresses: &'a [Address],
+    /// Calls that exceptions can come back from, ascending.
+    pub call_sites: &'a [CallSite],
+    /// Handlers of those calls.
+    pub handlers: &'a [Handler],
     info: &'a [u8],
     names: &'a [NameEntry],
     strings: &'a [u8],
@@ -96,6 +100,8 @@ impl<'a> Artifact<'a> {
             trap_offsets: sections.table(section::TRAP_OFFSETS)?,
             trap_codes: sections.table(section::TRAP_CODES)?,
             addresses: sections.table(section::ADDRESSES)?,
+            call_sites: sections.table(section::CALL_SITES)?,
+            handlers: sections.table(section::HANDLERS)?,
             info: sections.bytes(section::INFO)?,
             names: sections.table(section::NAMES)?,
             strings: sections.bytes(section::STRINGS)?,
@@ -131,6 +137,14 @@ impl<'a> Artifact<'a> {
     pub fn trap_at(&self, code_offset: u32) -> Option<TrapCode> {
         let index = self.trap_offsets.binary_search_by_key(&code_offset, |offset| offset.get()).ok()?;
         TrapCode::from_u8(*self.trap_codes.get(index)?)
+    }
+
+    /// The call that returns to this code offset and its handlers, if it has any.
+    pub fn handlers_at(&self, return_offset: u32) -> Option<(&'a CallSite, &'a [Handler])> {
+        let index = self.call_sites.binary_search_by_key(&return_offset, |site| site.return_offset.get()).ok()?;
+        let site = &self.call_sites[index];
+        let first = site.first.get() as usize;
+        Some((site, self.handlers.get(first..first.checked_add(site.count.get() as usize)?)?))
     }
 
     /// The defined function (counting defined functions only) whose code contains this offset.

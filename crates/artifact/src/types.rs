@@ -13,6 +13,8 @@ pub enum HeapType {
     Func,
     /// Any value of the host.
     Extern,
+    /// Any exception.
+    Exn,
 }
 
 /// A reference type.
@@ -29,6 +31,8 @@ impl RefType {
     pub const FUNCREF: RefType = RefType { nullable: true, heap: HeapType::Func };
     /// `(ref null extern)`.
     pub const EXTERNREF: RefType = RefType { nullable: true, heap: HeapType::Extern };
+    /// `(ref null exn)`.
+    pub const EXNREF: RefType = RefType { nullable: true, heap: HeapType::Exn };
 }
 
 /// A value type.
@@ -123,6 +127,8 @@ pub enum EntityType {
     Memory(MemoryType),
     /// A global.
     Global(GlobalType),
+    /// A tag, by index of the function type whose parameters are the payload.
+    Tag(u32),
 }
 
 /// What an export names; indices count imports first.
@@ -136,6 +142,8 @@ pub enum EntityIndex {
     Memory(u32),
     /// A global.
     Global(u32),
+    /// A tag.
+    Tag(u32),
 }
 
 /// One import, in order of the import section.
@@ -180,6 +188,8 @@ impl ValType {
     pub const FUNCREF: ValType = ValType::Ref(RefType::FUNCREF);
     /// `(ref null extern)`.
     pub const EXTERNREF: ValType = ValType::Ref(RefType::EXTERNREF);
+    /// `(ref null exn)`.
+    pub const EXNREF: ValType = ValType::Ref(RefType::EXNREF);
 }
 
 impl fmt::Display for HeapType {
@@ -187,6 +197,7 @@ impl fmt::Display for HeapType {
         formatter.write_str(match self {
             HeapType::Func => "func",
             HeapType::Extern => "extern",
+            HeapType::Exn => "exn",
         })
     }
 }
@@ -196,6 +207,7 @@ impl fmt::Display for RefType {
         match (self.nullable, self.heap) {
             (true, HeapType::Func) => formatter.write_str("funcref"),
             (true, HeapType::Extern) => formatter.write_str("externref"),
+            (true, HeapType::Exn) => formatter.write_str("exnref"),
             (false, heap) => write!(formatter, "(ref {heap})"),
         }
     }

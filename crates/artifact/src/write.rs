@@ -14,6 +14,9 @@
 //!  .hotfoot.traps   [offset u32]                   code offsets that may trap, ascending
 //!  .hotfoot.tcodes  [code u8]                      the trap code of each            in place
 //!  .hotfoot.addrs   [offset u32, wasm u32]         code offset → module offset, ascending
+//!  .hotfoot.calls   [return u32, frame u32, context u32, first u32, count u32]     in place
+//!                   per call inside a `try_table`, ascending: its handlers
+//!  .hotfoot.catches [catch u32, code u32]          handlers: what, and where        in place
 //!  .hotfoot.names   [function u32, at u32, len u32] function names, by index        when asked
 //!  .hotfoot.strings UTF-8 of the names                                              when asked
 //! ```
@@ -47,6 +50,8 @@ pub(crate) mod section {
     pub const TRAP_OFFSETS: &str = ".hotfoot.traps";
     pub const TRAP_CODES: &str = ".hotfoot.tcodes";
     pub const ADDRESSES: &str = ".hotfoot.addrs";
+    pub const CALL_SITES: &str = ".hotfoot.calls";
+    pub const HANDLERS: &str = ".hotfoot.catches";
     pub const NAMES: &str = ".hotfoot.names";
     pub const STRINGS: &str = ".hotfoot.strings";
 }
@@ -79,6 +84,32 @@ pub struct Address {
     pub code: U32,
     /// Offset in the WebAssembly binary, [`NONE`](crate::NONE) if unknown.
     pub wasm: U32,
+}
+
+/// A call that exceptions can come back from, and where to look for its handlers.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct CallSite {
+    /// Code offset to which the call returns.
+    pub return_offset: U32,
+    /// Bytes from the stack pointer during the call to the frame pointer.
+    pub frame_size: U32,
+    /// Bytes from the stack pointer during the call to where the function's VM context is kept.
+    pub context: U32,
+    /// First of its handlers, in the table of handlers.
+    pub first: U32,
+    /// How many handlers it has.
+    pub count: U32,
+}
+
+/// A handler of exceptions. Those of one call site are tried in order.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Handler {
+    /// An encoded [`Catch`](hotfoot_abi::exception::Catch).
+    pub catch: U32,
+    /// Code offset of the handler.
+    pub code: U32,
 }
 
 /// A function's name, as a range of the string section.
@@ -128,6 +159,10 @@ pub struct Tables {
     pub traps: Vec<Trap>,
     /// Ascending by code offset.
     pub addresses: Vec<Address>,
+    /// Ascending by code offset.
+    pub call_sites: Vec<CallSite>,
+    /// Handlers of the call sites.
+    pub handlers: Vec<Handler>,
     /// Ascending by function.
     pub names: Vec<FunctionName>,
 }
@@ -178,6 +213,8 @@ impl Parts {
         table(section::TRAP_OFFSETS, offsets.as_bytes());
         table(section::TRAP_CODES, &codes);
         table(section::ADDRESSES, tables.addresses.as_bytes());
+        table(section::CALL_SITES, tables.call_sites.as_bytes());
+        table(section::HANDLERS, tables.handlers.as_bytes());
         let (names, strings) = name_table(&tables.names);
         table(section::NAMES, names.as_bytes());
         table(section::STRINGS, strings.as_bytes());

@@ -2,8 +2,8 @@
 
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{
-    Address, Artifact, CodeRange, EntityIndex, EntityType, Export, FuncType, FunctionName, Header, Import, ModuleInfo,
-    Parts, ReadError, Tables, Trampolines, Trap, ValType,
+    Address, Artifact, CallSite, CodeRange, EntityIndex, EntityType, Export, FuncType, FunctionName, Handler, Header,
+    Import, ModuleInfo, Parts, ReadError, Tables, Trampolines, Trap, ValType,
 };
 
 fn parts() -> Parts {
@@ -39,6 +39,14 @@ fn parts() -> Parts {
                 Address { code: 5.into(), wasm: u32::MAX.into() },
                 Address { code: 16.into(), wasm: 200.into() },
             ],
+            call_sites: vec![CallSite {
+                return_offset: 8.into(),
+                frame_size: 32.into(),
+                context: 16.into(),
+                first: 0.into(),
+                count: 1.into(),
+            }],
+            handlers: vec![Handler { catch: 6.into(), code: 9.into() }],
             names: vec![FunctionName { function: 1, name: "début".into() }],
         },
     }
@@ -58,6 +66,9 @@ fn what_was_written_is_read() {
     assert_eq!(&bytes[artifact.data_range.clone()], b"some data");
     assert_eq!(artifact.trap_at(17), Some(TrapCode::UnreachableCodeReached));
     assert_eq!(artifact.trap_at(16), None);
+    let (site, handlers) = artifact.handlers_at(8).unwrap();
+    assert_eq!((site.frame_size.get(), handlers), (32, parts.tables.handlers.as_slice()));
+    assert!(artifact.handlers_at(9).is_none());
     assert_eq!(artifact.function_at(9), Some(0));
     assert_eq!(artifact.function_at(12), None, "padding between functions belongs to none");
     assert_eq!(artifact.function_at(19), Some(1));

@@ -154,8 +154,8 @@ impl Module {
             }
             Payload::ExportSection(section) => {
                 for export in section.into_iter_with_offsets() {
-                    let (offset, export) = export?;
-                    self.export(export, offset)?;
+                    let (_, export) = export?;
+                    self.export(export);
                 }
             }
             Payload::StartSection { func, .. } => {
@@ -175,7 +175,9 @@ impl Module {
                 }
             }
             Payload::TagSection(section) => {
-                return Err(Error::unsupported("exceptions (a tag section)", section.range().start));
+                for tag in section {
+                    info.tags.push(tag?.func_type_idx);
+                }
             }
             Payload::CustomSection(section) => {
                 if let KnownCustom::Name(names) = section.as_known() {
@@ -217,7 +219,10 @@ impl Module {
                 info.globals.push(global_type(ty, offset)?);
                 EntityType::Global(info.globals[info.globals.len() - 1])
             }
-            TypeRef::Tag(_) => return Err(Error::unsupported("exceptions (an imported tag)", offset)),
+            TypeRef::Tag(tag) => {
+                info.tags.push(tag.func_type_idx);
+                EntityType::Tag(tag.func_type_idx)
+            }
             TypeRef::FuncExact(_) => return Err(Error::unsupported("exact function imports", offset)),
         };
         info.imports.push(Import { module: import.module.to_owned(), name: import.name.to_owned(), ty });
@@ -237,7 +242,7 @@ impl Module {
         Ok(())
     }
 
-    fn export(&mut self, export: wasmparser::Export<'_>, offset: u64) -> Result<(), Error> {
+    fn export(&mut self, export: wasmparser::Export<'_>) {
         let entity = match export.kind {
             ExternalKind::Func | ExternalKind::FuncExact => {
                 self.escaping.push(export.index);
@@ -246,10 +251,9 @@ impl Module {
             ExternalKind::Table => EntityIndex::Table(export.index),
             ExternalKind::Memory => EntityIndex::Memory(export.index),
             ExternalKind::Global => EntityIndex::Global(export.index),
-            ExternalKind::Tag => return Err(Error::unsupported("exceptions (an exported tag)", offset)),
+            ExternalKind::Tag => EntityIndex::Tag(export.index),
         };
         self.info.exports.push(Export { name: export.name.to_owned(), entity });
-        Ok(())
     }
 
     /// Notes the functions that an expression makes references to.
@@ -291,9 +295,11 @@ fn context_size(counts: &Counts) -> u64 {
         counts.imported_tables,
         counts.imported_memories,
         counts.imported_globals,
+        counts.imported_tags,
         counts.defined_tables,
         counts.defined_memories,
         counts.defined_globals,
+        counts.defined_tags,
         counts.escaping_funcs,
     ];
     256 + items.into_iter().map(|count| u64::from(count) * 32).sum::<u64>()
@@ -337,9 +343,7 @@ pub(crate) fn heap_type(ty: wasmparser::HeapType, offset: u64) -> Result<HeapTyp
     match ty {
         H::Abstract { shared: false, ty: AbstractHeapType::Func } => Ok(HeapType::Func),
         H::Abstract { shared: false, ty: AbstractHeapType::Extern } => Ok(HeapType::Extern),
-        H::Abstract { shared: false, ty: AbstractHeapType::Exn | AbstractHeapType::NoExn } => {
-            Err(Error::unsupported("exceptions (the type exnref)", offset))
-        }
+        H::Abstract { shared: false, ty: AbstractHeapType::Exn } => Ok(HeapType::Exn),
         H::Abstract { .. } => Err(Error::unsupported(format!("garbage collection (the type {ty:?})"), offset)),
         _ => Err(Error::unsupported("typed function references", offset)),
     }

@@ -14,7 +14,10 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{self, ExternalName, Function};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
-use cranelift_codegen::{CodegenError, CompileError, Context, FinalizedRelocTarget};
+use cranelift_codegen::{
+    CodegenError, CompileError, Context, ExceptionContextLoc, FinalizedMachCallSite, FinalizedMachExceptionHandler,
+    FinalizedRelocTarget,
+};
 use cranelift_frontend::FunctionBuilderContext;
 use hotfoot_abi::builtin::Builtin;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -47,6 +50,19 @@ pub(crate) struct Relocation {
     pub(crate) symbol: Symbol,
 }
 
+/// A call that exceptions can come back from.
+#[derive(Clone, Debug)]
+pub(crate) struct CallSite {
+    /// Where the call returns to.
+    pub(crate) return_offset: u32,
+    /// Bytes from the stack pointer during the call to the frame pointer.
+    pub(crate) frame_size: u32,
+    /// Bytes from the stack pointer during the call to where the VM context is kept.
+    pub(crate) context: u32,
+    /// What is caught and by the code at which offset, in order.
+    pub(crate) handlers: Vec<(u32, u32)>,
+}
+
 /// A compiled function. Offsets count from its first byte.
 #[derive(Debug, Default)]
 pub(crate) struct Code {
@@ -57,6 +73,8 @@ pub(crate) struct Code {
     pub(crate) traps: Vec<(u32, u8)>,
     /// Code offset to module offset.
     pub(crate) addresses: Vec<(u32, u32)>,
+    /// Calls with handlers, ascending.
+    pub(crate) call_sites: Vec<CallSite>,
 }
 
 impl Code {
@@ -218,6 +236,10 @@ impl Worker {
             let symbol = symbol(&self.context.func, &reloc.target).map_err(failed)?;
             relocations.push(Relocation { offset: reloc.offset, kind: reloc.kind, addend: reloc.addend, symbol });
         }
+        let mut call_sites = Vec::new();
+        for site in buffer.call_sites().filter(|site| !site.exception_handlers.is_empty()) {
+            call_sites.push(call_site(&site).map_err(failed)?);
+        }
         let located = buffer.get_srclocs_sorted().iter().filter(|location| !location.loc.is_default());
         Ok(Code {
             bytes: buffer.data().to_vec(),
@@ -225,6 +247,7 @@ impl Worker {
             relocations,
             traps: buffer.traps().iter().map(|trap| (trap.offset, trap.code.as_raw().get())).collect(),
             addresses: located.map(|location| (location.start, location.loc.bits())).collect(),
+            call_sites,
         })
     }
 
@@ -270,6 +293,23 @@ fn function_name(module: &Module, function: u32) -> String {
 
 fn failure(module: &Module, function: u32, message: String) -> Error {
     Error::Codegen { function: function_name(module, function), message }
+}
+
+/// A call with handlers. The translator names one context, before all handlers; no register survives the call.
+fn call_site(site: &FinalizedMachCallSite<'_>) -> Result<CallSite, String> {
+    let mut context = None;
+    let mut handlers = Vec::with_capacity(site.exception_handlers.len());
+    for handler in site.exception_handlers {
+        match handler {
+            FinalizedMachExceptionHandler::Context(ExceptionContextLoc::SPOffset(offset)) => context = Some(*offset),
+            FinalizedMachExceptionHandler::Tag(tag, code) => handlers.push((tag.as_u32(), *code)),
+            other => return Err(format!("the code generator made a handler that has no meaning: {other:?}")),
+        }
+    }
+    let (Some(context), Some(frame_size)) = (context, site.frame_offset) else {
+        return Err("the code generator lost the frame of a call with handlers".to_owned());
+    };
+    Ok(CallSite { return_offset: site.ret_addr, frame_size, context, handlers })
 }
 
 /// What a relocation names. Nothing but our own functions can be linked.

@@ -10,11 +10,11 @@ use cranelift_codegen::ir;
 use cranelift_codegen::isa::TargetIsa;
 use hotfoot_abi::builtin::Builtin;
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_artifact::{Address, CodeRange, Header, NONE, Parts, Tables, Trampolines, Trap};
+use hotfoot_artifact::{Address, CallSite, CodeRange, Handler, Header, NONE, Parts, Tables, Trampolines, Trap};
 
 use crate::Error;
 use crate::decode::Module;
-use crate::driver::{Code, Compiled, Symbol};
+use crate::driver::{self, Code, Compiled, Symbol};
 
 /// Alignment of every function in bytes.
 const FUNCTION_ALIGNMENT: u32 = 16;
@@ -42,6 +42,8 @@ pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled
         builtin_labels,
         traps: Vec::new(),
         addresses: Vec::new(),
+        call_sites: Vec::new(),
+        handlers: Vec::new(),
     };
     let ranges = functions.iter().map(|code| linker.append(code)).collect::<Result<Vec<_>, _>>()?;
     for (_, code) in builtins {
@@ -62,6 +64,8 @@ pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled
         elements: module.elements,
         traps: linker.traps,
         addresses: linker.addresses,
+        call_sites: linker.call_sites,
+        handlers: linker.handlers,
         names: module.names,
     };
     Ok(Parts { header, info: module.info, text, data: module.data, tables })
@@ -73,6 +77,8 @@ struct Linker {
     builtin_labels: [usize; Builtin::COUNT],
     traps: Vec<Trap>,
     addresses: Vec<Address>,
+    call_sites: Vec<CallSite>,
+    handlers: Vec<Handler>,
 }
 
 impl Linker {
@@ -104,7 +110,31 @@ impl Linker {
         for (offset, wasm) in &code.addresses {
             self.locate(start + offset, *wasm);
         }
+        for site in &code.call_sites {
+            self.call_site(start, site);
+        }
         Ok(CodeRange { offset: start.into(), len: (code.bytes.len() as u32).into() })
+    }
+
+    /// Appends a call and its handlers. Calls that follow each other mostly have the same handlers, which are kept once.
+    fn call_site(&mut self, start: u32, site: &driver::CallSite) {
+        let handler = |(catch, code): &(u32, u32)| Handler { catch: (*catch).into(), code: (start + code).into() };
+        let handlers: Vec<Handler> = site.handlers.iter().map(handler).collect();
+        let known = self.call_sites.last().map(|last| last.first.get() as usize);
+        let first = match known {
+            Some(first) if self.handlers[first..] == handlers => first,
+            _ => {
+                self.handlers.extend(&handlers);
+                self.handlers.len() - handlers.len()
+            }
+        };
+        self.call_sites.push(CallSite {
+            return_offset: (start + site.return_offset).into(),
+            frame_size: site.frame_size.into(),
+            context: site.context.into(),
+            first: (first as u32).into(),
+            count: (handlers.len() as u32).into(),
+        });
     }
 
     /// Notes that code from here on comes from this place in the module.

@@ -281,3 +281,42 @@ fn locals_of_every_type() {
                 local.get $a local.get $b local.get $c local.get $d local.get $e local.get $f local.get $g))"#,
     );
 }
+
+#[test]
+fn exceptions_with_every_clause() {
+    compile_everywhere(
+        r#"(module
+            (import "a" "t" (tag $imported (param i32 v128 f64)))
+            (import "a" "f" (func $import (param i32) (result i32)))
+            (tag $own) (tag $many (param i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 f32 externref exnref funcref))
+            (table funcref (elem $throw))
+            (table exnref (elem))
+            (global (mut exnref) (ref.null exn))
+            (export "t" (tag $imported))
+            (func $throw (param i32) (result i32)
+                (throw $imported (local.get 0) (i32x4.splat (local.get 0)) (f64.const 1)))
+            (func (result i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 f32 externref exnref funcref)
+                (block $h (result i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 f32 externref exnref funcref)
+                    (try_table (catch $many $h) (drop (call $throw (i32.const 1))))
+                    (unreachable)))
+            (func $area (result i64 i64 i64 i64 i64 i64 i64 i64 i64 i64)
+                (block $h (return (try_table (result i64 i64 i64 i64 i64 i64 i64 i64 i64 i64) (catch_all $h)
+                    (call $area))))
+                (unreachable))
+            (func (param i32) (result i32)
+                (block $all (result exnref)
+                    (block $one (result i32 v128 f64 exnref)
+                        (block $plain
+                            (return (try_table (result i32) (catch_ref $imported $one) (catch $own $plain)
+                                (catch_all_ref $all) (catch $own $plain) (catch_all $plain)
+                                (block $b (try_table (catch_all $b) (throw $own)))
+                                (i32.add (call $import (local.get 0))
+                                    (call_indirect (param i32) (result i32) (local.get 0) (i32.const 0))))))
+                        (return_call $throw (i32.const 1)))
+                    (throw_ref))
+                (throw_ref))
+            (func (loop $again (try_table (catch_all $again) (br 0) (throw $own))))
+            (func (try_table (catch_all 0) (unreachable)))
+            (func (try_table (nop))))"#,
+    );
+}

@@ -134,3 +134,29 @@ fn names_are_kept() {
     assert_eq!(artifact.function_name(1), None);
     assert_eq!(artifact.function_name(2), Some("third"));
 }
+
+#[test]
+fn calls_with_handlers_are_in_order_and_share_them() {
+    let throws = "(call $throw (i32.const 1))".repeat(20);
+    let wat = format!(
+        r#"(module (tag $t (param i32)) (tag $u)
+            (func $throw (param i32) (throw $t (local.get 0)))
+            (func (result i32) (block $h (result i32) (try_table (catch $t $h) {throws}) (unreachable)))
+            (func (block $h (try_table (catch $u $h) (catch_all $h) {throws})))
+            (func {throws}))"#
+    );
+    let wasm = wat::parse_str(&wat).unwrap();
+    for target in TARGETS {
+        let bytes = compiler(target, Options::default()).compile(&wasm).unwrap();
+        let artifact = Artifact::parse(&bytes).unwrap();
+        assert_eq!(artifact.call_sites.len(), 40, "calls outside of every `try_table` are not listed");
+        assert_eq!(artifact.handlers.len(), 3);
+        assert!(artifact.call_sites.is_sorted_by(|a, b| a.return_offset.get() < b.return_offset.get()));
+        for site in artifact.call_sites {
+            let (_, handlers) = artifact.handlers_at(site.return_offset.get()).unwrap();
+            let function = artifact.function_at(site.return_offset.get() - 1);
+            assert!(handlers.iter().all(|handler| artifact.function_at(handler.code.get()) == function));
+            assert!(site.context.get() < site.frame_size.get());
+        }
+    }
+}

@@ -63,14 +63,11 @@ fn what_is_not_supported_is_named() {
         ("(module (func (param anyref)))", "garbage collection"),
         ("(module (func (block (result i31ref) unreachable) drop))", "garbage collection"),
         ("(module (func (local (ref null 0))))", "function references"),
-        ("(module (tag))", "exceptions"),
-        ("(module (import \"a\" \"b\" (tag)))", "exceptions"),
         (
             "(module (func (param i64 i64 i64 i64) (result i64 i64)
             (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3))))",
             "128",
         ),
-        ("(module (func (try_table)))", "TryTable"),
         ("(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))", "Atomic"),
     ] {
         let error = compile(wat).unwrap_err();
@@ -136,4 +133,16 @@ fn truncated_modules() {
             }
         }
     }
+}
+
+#[test]
+fn more_handlers_around_a_call_than_the_limit_are_refused() {
+    let nested = |count: usize| {
+        let tags = "(tag)".repeat(count);
+        let open: String = (0..count).map(|tag| format!("(try_table (catch {tag} {tag})\n")).collect();
+        format!("(module {tags} (func $f {open} (call $f) {}))", ")".repeat(count))
+    };
+    compile(&nested(1000)).unwrap();
+    let error = compile(&nested(1001)).unwrap_err();
+    assert!(matches!(error, Error::Limit { value: 1001, limit: 1000, .. }), "{error:?}");
 }

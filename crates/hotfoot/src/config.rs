@@ -145,7 +145,7 @@ impl Default for Features {
             extended_const: true,
             function_references: false,
             gc: false,
-            exceptions: false,
+            exceptions: true,
             wide_arithmetic: false,
             custom_page_sizes: false,
         }
@@ -226,7 +226,7 @@ switches! {
     wasm_function_references => function_references;
     /// Garbage collection. Default: off, not supported yet.
     wasm_gc => gc;
-    /// Exceptions. Default: off, not supported yet.
+    /// Exceptions: `try_table`, `throw`, tags. Default: on.
     wasm_exceptions => exceptions;
     /// 128-bit arithmetic. Default: off, not supported yet.
     wasm_wide_arithmetic => wide_arithmetic;

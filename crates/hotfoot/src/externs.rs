@@ -5,6 +5,7 @@ use crate::global::Global;
 use crate::memory::Memory;
 use crate::store::AsContext;
 use crate::table::Table;
+use crate::tag::Tag;
 use crate::types::ExternType;
 use crate::vm::store::{StoreId, VmStore};
 
@@ -19,6 +20,8 @@ pub enum Extern {
     Table(Table),
     /// A memory.
     Memory(Memory),
+    /// A tag.
+    Tag(Tag),
 }
 
 impl Extern {
@@ -42,6 +45,11 @@ impl Extern {
         if let Extern::Memory(memory) = self { Some(memory) } else { None }
     }
 
+    /// The tag, if it is one.
+    pub fn into_tag(self) -> Option<Tag> {
+        if let Extern::Tag(tag) = self { Some(tag) } else { None }
+    }
+
     /// Its type now: a memory's or table's minimum is its current size.
     pub fn ty(&self, store: impl AsContext) -> ExternType {
         self.type_in(store.as_context().vm())
@@ -53,6 +61,7 @@ impl Extern {
             Extern::Global(global) => ExternType::Global(global.type_in()),
             Extern::Table(table) => ExternType::Table(table.type_in(store)),
             Extern::Memory(memory) => ExternType::Memory(memory.type_in(store)),
+            Extern::Tag(tag) => ExternType::Tag(tag.type_in(store)),
         }
     }
 
@@ -62,6 +71,7 @@ impl Extern {
             Extern::Global(global) => global.store_id(),
             Extern::Table(table) => table.store_id(),
             Extern::Memory(memory) => memory.store_id(),
+            Extern::Tag(tag) => tag.store_id(),
         }
     }
 }
@@ -87,6 +97,12 @@ impl From<Table> for Extern {
 impl From<Memory> for Extern {
     fn from(memory: Memory) -> Extern {
         Extern::Memory(memory)
+    }
+}
+
+impl From<Tag> for Extern {
+    fn from(tag: Tag) -> Extern {
+        Extern::Tag(tag)
     }
 }
 
@@ -121,6 +137,11 @@ impl<'instance> Export<'instance> {
     /// The table, if it is one.
     pub fn into_table(self) -> Option<Table> {
         self.definition.into_table()
+    }
+
+    /// The tag, if it is one.
+    pub fn into_tag(self) -> Option<Tag> {
+        self.definition.into_tag()
     }
 
     /// The global, if it is one.

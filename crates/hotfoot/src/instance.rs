@@ -15,6 +15,7 @@ use crate::memory::Memory;
 use crate::module::Module;
 use crate::store::AsContextMut;
 use crate::table::Table;
+use crate::tag::Tag;
 use crate::typed::TypedFunc;
 use crate::vm::call;
 use crate::vm::convert::{WasmParams, WasmResults};
@@ -95,6 +96,11 @@ impl Instance {
         self.get_export(store, name)?.into_global()
     }
 
+    /// The exported tag with this name.
+    pub fn get_tag(&self, store: impl AsContextMut, name: &str) -> Option<Tag> {
+        self.get_export(store, name)?.into_tag()
+    }
+
     /// The exported function with this name, as one of a Rust type.
     ///
     /// # Errors
@@ -150,6 +156,7 @@ impl Instance {
             }
             EntityIndex::Table(index) => Extern::Table(Table::from_parts(self.store, instance.table(index))),
             EntityIndex::Memory(index) => Extern::Memory(Memory::from_parts(self.store, instance.memory(index))),
+            EntityIndex::Tag(index) => Extern::Tag(Tag::from_parts(self.store, instance.tag(index))),
             EntityIndex::Global(index) => {
                 let ty = instance.module().info().globals[index as usize];
                 Extern::Global(Global::from_parts(self.store, instance.global(index), ty))

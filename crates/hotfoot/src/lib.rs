@@ -20,7 +20,7 @@
 //! ```
 //!
 //! An [`Engine`] holds settings; a [`Module`] is compiled code; a [`Store`] owns instances and the host's data; a
-//! [`Linker`] satisfies imports; [`Instance`], [`Func`], [`Memory`], [`Table`] and [`Global`] are handles into a store.
+//! [`Linker`] satisfies imports; [`Instance`], [`Func`], [`Memory`], [`Table`], [`Global`] and [`Tag`] are handles into a store.
 //! The names and signatures are those that embedders of Wasmtime know.
 //!
 //! Layering: the files of this directory are the API and contain no `unsafe`; `vm` is everything below.
@@ -31,6 +31,7 @@ mod backtrace;
 mod compiler;
 mod config;
 mod engine;
+mod exn_ref;
 mod extern_ref;
 mod externs;
 mod func;
@@ -42,6 +43,7 @@ mod memory;
 mod module;
 mod store;
 mod table;
+mod tag;
 mod trap;
 mod typed;
 mod types;
@@ -53,6 +55,7 @@ pub use anyhow::{Error, Result};
 pub use backtrace::{FrameInfo, WasmBacktrace};
 pub use config::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
 pub use engine::Engine;
+pub use exn_ref::{ExnRef, ThrownException};
 pub use extern_ref::{ExternRef, Rooted};
 pub use externs::{Export, Extern};
 pub use func::Func;
@@ -64,11 +67,12 @@ pub use memory::{Memory, MemoryAccessError};
 pub use module::{IncompatibleArtifact, Module};
 pub use store::{AsContext, AsContextMut, Store};
 pub use table::Table;
+pub use tag::Tag;
 pub use trap::Trap;
 pub use typed::{IntoFunc, TypedFunc};
 pub use types::{
     ExportType, ExternType, FuncType, GlobalType, HeapType, ImportType, MemoryType, Mutability, RefType, TableType,
-    ValType,
+    TagType, ValType,
 };
 pub use value::{Ref, V128, Val};
 pub use vm::context::{StoreContext, StoreContextMut};

@@ -81,6 +81,7 @@ impl Definition {
             Definition::Extern(Extern::Table(table)) => ImportValue::Table(table.index()),
             Definition::Extern(Extern::Memory(memory)) => ImportValue::Memory(memory.index()),
             Definition::Extern(Extern::Global(global)) => ImportValue::Global(global.pointer()),
+            Definition::Extern(Extern::Tag(tag)) => ImportValue::Tag(tag.pointer()),
         })
     }
 

@@ -9,7 +9,7 @@ use hotfoot_abi::vmctx::{Counts, VmLayout};
 use hotfoot_artifact::{EntityIndex, EntityType, Header, ModuleInfo, NONE};
 
 use crate::engine::Engine;
-use crate::types::{ExportType, ExternType, FuncType, ImportType};
+use crate::types::{ExportType, ExternType, FuncType, ImportType, TagType};
 use crate::vm::code::ModuleCode;
 use crate::vm::sys::arch;
 
@@ -160,6 +160,7 @@ impl Module {
             EntityType::Table(ty) => ExternType::Table(*ty),
             EntityType::Memory(ty) => ExternType::Memory(*ty),
             EntityType::Global(ty) => ExternType::Global(*ty),
+            EntityType::Tag(index) => ExternType::Tag(TagType::new(self.shared.types[*index as usize].clone())),
         }
     }
 
@@ -173,6 +174,10 @@ impl Module {
             EntityIndex::Table(index) => ExternType::Table(info.tables[index as usize]),
             EntityIndex::Memory(index) => ExternType::Memory(info.memories[index as usize]),
             EntityIndex::Global(index) => ExternType::Global(info.globals[index as usize]),
+            EntityIndex::Tag(index) => {
+                let ty = info.tags[index as usize];
+                ExternType::Tag(TagType::new(self.shared.types[ty as usize].clone()))
+            }
         }
     }
 

@@ -67,6 +67,42 @@ impl fmt::Display for FuncType {
     }
 }
 
+/// The type of a tag: a function type whose parameters are what exceptions carry.
+///
+/// ```
+/// use hotfoot::{Engine, FuncType, TagType, ValType};
+/// let ty = TagType::new(FuncType::new(&Engine::default(), [ValType::I32], []));
+/// assert_eq!(ty.to_string(), "(tag (param i32))");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagType {
+    ty: FuncType,
+}
+
+impl TagType {
+    /// The tag type with the parameters of this function type, which should have no results.
+    pub fn new(ty: FuncType) -> TagType {
+        TagType { ty }
+    }
+
+    /// The function type.
+    pub fn ty(&self) -> &FuncType {
+        &self.ty
+    }
+}
+
+impl fmt::Display for TagType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(tag")?;
+        if self.ty.params().len() != 0 {
+            formatter.write_str(" (param")?;
+            self.ty.params().try_for_each(|ty| write!(formatter, " {ty}"))?;
+            formatter.write_str(")")?;
+        }
+        formatter.write_str(")")
+    }
+}
+
 /// The type of something that can be imported or exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExternType {
@@ -78,6 +114,8 @@ pub enum ExternType {
     Table(TableType),
     /// A memory.
     Memory(MemoryType),
+    /// A tag.
+    Tag(TagType),
 }
 
 impl ExternType {
@@ -101,11 +139,17 @@ impl ExternType {
         if let ExternType::Memory(ty) = self { Some(ty) } else { None }
     }
 
+    /// The tag type, if it is one.
+    pub fn tag(&self) -> Option<&TagType> {
+        if let ExternType::Tag(ty) = self { Some(ty) } else { None }
+    }
+
     /// Whether something of this type satisfies an import of type `expected` (section 3.3.15 "Matching").
     pub(crate) fn matches(&self, expected: &ExternType) -> bool {
         match (self, expected) {
             (ExternType::Func(actual), ExternType::Func(expected)) => actual == expected,
             (ExternType::Global(actual), ExternType::Global(expected)) => actual == expected,
+            (ExternType::Tag(actual), ExternType::Tag(expected)) => actual == expected,
             (ExternType::Table(actual), ExternType::Table(expected)) => {
                 actual.element == expected.element
                     && actual.index64 == expected.index64
@@ -137,6 +181,7 @@ impl fmt::Display for ExternType {
             ExternType::Global(ty) => ty.fmt(formatter),
             ExternType::Table(ty) => ty.fmt(formatter),
             ExternType::Memory(ty) => ty.fmt(formatter),
+            ExternType::Tag(ty) => ty.fmt(formatter),
         }
     }
 }

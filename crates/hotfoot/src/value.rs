@@ -1,5 +1,6 @@
 //! Values of WebAssembly, with their types.
 
+use crate::exn_ref::ExnRef;
 use crate::extern_ref::{ExternRef, Rooted};
 use crate::func::Func;
 use crate::types::{HeapType, ValType};
@@ -56,6 +57,8 @@ pub enum Val {
     FuncRef(Option<Func>),
     /// A value of the host's, or null.
     ExternRef(Option<Rooted<ExternRef>>),
+    /// An exception, or null.
+    ExnRef(Option<Rooted<ExnRef>>),
 }
 
 macro_rules! getters {
@@ -92,6 +95,8 @@ getters! {
     func_ref unwrap_func_ref Option<&Func>, Val::FuncRef(func) => func.as_ref();
     /// The host value or null, if it is an external reference.
     extern_ref unwrap_extern_ref Option<&Rooted<ExternRef>>, Val::ExternRef(value) => value.as_ref();
+    /// The exception or null, if it is a reference to an exception.
+    exn_ref unwrap_exn_ref Option<&Rooted<ExnRef>>, Val::ExnRef(value) => value.as_ref();
 }
 
 impl Val {
@@ -100,6 +105,7 @@ impl Val {
         match heap {
             HeapType::Func => Val::FuncRef(None),
             HeapType::Extern => Val::ExternRef(None),
+            HeapType::Exn => Val::ExnRef(None),
         }
     }
 
@@ -129,6 +135,10 @@ impl Val {
             }
             (Val::ExternRef(value), ValType::Ref(reference)) => {
                 reference.heap == HeapType::Extern
+                    && value.as_ref().map_or(reference.nullable, |value| value.store_id() == store.id())
+            }
+            (Val::ExnRef(value), ValType::Ref(reference)) => {
+                reference.heap == HeapType::Exn
                     && value.as_ref().map_or(reference.nullable, |value| value.store_id() == store.id())
             }
             _ => false,
@@ -177,6 +187,7 @@ impl From<Ref> for Val {
         match reference {
             Ref::Func(func) => Val::FuncRef(func),
             Ref::Extern(value) => Val::ExternRef(value),
+            Ref::Exn(value) => Val::ExnRef(value),
         }
     }
 }
@@ -188,6 +199,8 @@ pub enum Ref {
     Func(Option<Func>),
     /// A value of the host's, or null.
     Extern(Option<Rooted<ExternRef>>),
+    /// An exception, or null.
+    Exn(Option<Rooted<ExnRef>>),
 }
 
 impl Ref {
@@ -196,12 +209,13 @@ impl Ref {
         match heap {
             HeapType::Func => Ref::Func(None),
             HeapType::Extern => Ref::Extern(None),
+            HeapType::Exn => Ref::Exn(None),
         }
     }
 
     /// Whether it is null.
     pub fn is_null(&self) -> bool {
-        matches!(self, Ref::Func(None) | Ref::Extern(None))
+        matches!(self, Ref::Func(None) | Ref::Extern(None) | Ref::Exn(None))
     }
 
     /// The function or null, if it is a function reference.
@@ -214,11 +228,17 @@ impl Ref {
         if let Ref::Extern(value) = self { Some(value.as_ref()) } else { None }
     }
 
+    /// The exception or null, if it is a reference to an exception.
+    pub fn as_exn(&self) -> Option<Option<&Rooted<ExnRef>>> {
+        if let Ref::Exn(value) = self { Some(value.as_ref()) } else { None }
+    }
+
     /// The reference in a value, if it holds one.
     pub(crate) fn from_val(value: Val) -> Option<Ref> {
         match value {
             Val::FuncRef(func) => Some(Ref::Func(func)),
             Val::ExternRef(value) => Some(Ref::Extern(value)),
+            Val::ExnRef(value) => Some(Ref::Exn(value)),
             _ => None,
         }
     }
@@ -233,5 +253,11 @@ impl From<Func> for Ref {
 impl From<Rooted<ExternRef>> for Ref {
     fn from(value: Rooted<ExternRef>) -> Ref {
         Ref::Extern(Some(value))
+    }
+}
+
+impl From<Rooted<ExnRef>> for Ref {
+    fn from(value: Rooted<ExnRef>) -> Ref {
+        Ref::Exn(Some(value))
     }
 }

@@ -98,7 +98,7 @@ mod tests {
         let script =
             |name: &str, text: &'static str| Script { name: name.into(), text: text.into(), features: Features::ALL };
         let good = script("good.wast", "(assert_malformed (module quote \"(\") \"\")");
-        let bad = script("bad.wast", "(assert_malformed (module quote \"\") \"\")(assert_invalid (module) \"\")");
+        let bad = script("bad.wast", "(assert_malformed (module quote \"(func)\") \"\")(assert_invalid (module) \"\")");
         let suite = Suite { name: "tiny".into(), required: true, scripts: vec![good, bad] };
         let tallies = EngineKind::ALL.map(|kind| tally(&suite, kind, &Exceptions::default()));
         assert_eq!(tallies[0].complaints.len(), 2);

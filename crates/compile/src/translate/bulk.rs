@@ -10,7 +10,7 @@ use super::Translator;
 use super::env::{NAMESPACE_BUILTIN, builtin_signature};
 
 impl Translator<'_, '_> {
-    fn builtin(&mut self, builtin: Builtin) -> FuncRef {
+    pub(super) fn builtin(&mut self, builtin: Builtin) -> FuncRef {
         if let Some(known) = self.builtins[builtin as usize] {
             return known;
         }
@@ -32,7 +32,7 @@ impl Translator<'_, '_> {
         self.builder.inst_results(call).first().copied()
     }
 
-    fn number(&mut self, index: u32) -> Value {
+    pub(super) fn number(&mut self, index: u32) -> Value {
         self.iconst(types::I32, i64::from(index))
     }
 

@@ -11,6 +11,7 @@ use hotfoot_abi::vmctx::offsets;
 use smallvec::SmallVec;
 
 use super::env::{NAMESPACE_FUNCTION, clif_type, wasm_signature};
+use super::exception::{Code, Results};
 use super::{Translator, trap_code};
 
 /// Whom a call reaches.
@@ -105,36 +106,49 @@ impl Translator<'_, '_> {
         arguments
     }
 
-    /// Memory for the results of a call that does not return them in registers. One stack slot serves all calls of a
-    /// function, because results are read as soon as a call returns.
+    /// Memory for the results of a call that does not return them in registers.
     fn result_area(&mut self, ty: u32) -> Option<Value> {
         let ty = self.env.func_type(ty);
-        if !ty.results_use_area() {
-            return None;
-        }
-        let size = ty.results.len() as u32 * SLOT_SIZE;
+        ty.results_use_area().then(|| self.call_area(ty.results.len()))
+    }
+
+    /// Memory for so many values that cross a call. One stack slot serves all calls of a function, because results are
+    /// read as soon as a call returns.
+    pub(super) fn call_area(&mut self, values: usize) -> Value {
+        let size = values as u32 * SLOT_SIZE;
         let slot = *self.callee_area.get_or_insert_with(|| {
             let data = StackSlotData::new(StackSlotKind::ExplicitSlot, size, SLOT_SIZE.trailing_zeros() as u8);
             self.builder.create_sized_stack_slot(data)
         });
         let data = &mut self.builder.func.sized_stack_slots[slot];
         data.size = data.size.max(size);
-        Some(self.builder.ins().stack_addr(types::I64, slot, 0))
+        self.builder.ins().stack_addr(types::I64, slot, 0)
     }
 
     fn emit_call(&mut self, ty: u32, callee: Callee) {
         self.mark();
         let area = self.result_area(ty);
         let arguments = self.call_arguments(ty, callee, area);
-        let call: Inst = match callee {
-            Callee::Direct(function) => self.builder.ins().call(function, &arguments),
-            Callee::Indirect { code, .. } => {
-                let signature = self.signature(ty);
-                self.builder.ins().call_indirect(signature, code, &arguments)
-            }
+        let results: Results = if self.is_guarded() {
+            let (code, signature) = match callee {
+                Callee::Direct(function) => {
+                    (Code::Known(function), self.builder.func.dfg.ext_funcs[function].signature)
+                }
+                Callee::Indirect { code, .. } => (Code::Computed(code), self.signature(ty)),
+            };
+            self.guarded_call(code, signature, &arguments)
+        } else {
+            let call: Inst = match callee {
+                Callee::Direct(function) => self.builder.ins().call(function, &arguments),
+                Callee::Indirect { code, .. } => {
+                    let signature = self.signature(ty);
+                    self.builder.ins().call_indirect(signature, code, &arguments)
+                }
+            };
+            Results::from_slice(self.builder.inst_results(call))
         };
         let Some(area) = area else {
-            self.stack.extend_from_slice(self.builder.inst_results(call));
+            self.stack.extend_from_slice(&results);
             return;
         };
         for (slot, ty) in self.env.func_type(ty).results.iter().enumerate() {

@@ -13,6 +13,7 @@ use wasmparser::{BlockType, BrTable, Operator};
 
 use super::Translator;
 use super::env::clif_type;
+use super::exception::TryTable;
 use crate::Error;
 use crate::decode::val_type;
 
@@ -36,6 +37,8 @@ enum Kind {
     Loop,
     /// As a block, with an arm still to come that starts from these operands.
     If { otherwise: Block, params: Box<[Value]> },
+    /// As a block, with handlers to be written when it ends.
+    TryTable(Box<TryTable>),
     /// The body of the function; the label returns.
     Function,
 }
@@ -90,6 +93,18 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
+    /// Opens a block that has handlers.
+    pub(super) fn open_try_table(&mut self, ty: BlockType, table: TryTable) -> Result<(), Error> {
+        let (params, results) = self.block_types(ty)?;
+        self.open(&results, params.len(), Kind::TryTable(Box::new(table)));
+        Ok(())
+    }
+
+    /// Where the label `depth` structures out lies in the list of labels.
+    pub(super) fn label_at(&self, depth: u32) -> usize {
+        self.control.len() - 1 - depth as usize
+    }
+
     pub(super) fn if_(&mut self, ty: BlockType) -> Result<(), Error> {
         let condition = self.pop();
         let (params, results) = self.block_types(ty)?;
@@ -132,9 +147,14 @@ impl Translator<'_, '_> {
             self.jump(0);
         }
         let frame = self.control.last_mut().expect("`end` closes a structure");
-        if matches!(frame.kind, Kind::If { .. }) {
-            self.else_();
-            self.jump(0);
+        match std::mem::replace(&mut frame.kind, Kind::Block) {
+            kind @ Kind::If { .. } => {
+                frame.kind = kind;
+                self.else_();
+                self.jump(0);
+            }
+            Kind::TryTable(table) => self.close_try_table(*table),
+            kind => frame.kind = kind,
         }
         let frame = self.control.pop().expect("the last frame was just seen");
         self.stack.truncate(frame.height);
@@ -183,6 +203,13 @@ impl Translator<'_, '_> {
         frame.branched = true;
         let (label, arity) = (frame.label, frame.arity);
         (label, self.arguments(arity))
+    }
+
+    /// Jumps to the label at this place in the list of labels.
+    pub(super) fn jump_to(&mut self, at: usize, arguments: &[BlockArg]) {
+        let frame = &mut self.control[at];
+        frame.branched = true;
+        self.builder.ins().jump(frame.label, arguments);
     }
 
     fn jump(&mut self, depth: u32) {

@@ -33,6 +33,11 @@ impl Env<'_> {
         &self.module.info.types[ty as usize]
     }
 
+    /// The type whose parameters are the payload of exceptions with a tag; imports counted first.
+    pub(crate) fn tag_type(&self, tag: u32) -> &FuncType {
+        self.func_type(self.module.info.tags[tag as usize])
+    }
+
     pub(crate) fn func_type(&self, ty: u32) -> &FuncType {
         &self.module.info.types[ty as usize]
     }
@@ -54,7 +59,7 @@ pub(crate) fn clif_type(ty: ValType) -> Type {
 pub(crate) fn heap_type(heap: HeapType) -> Type {
     match heap {
         HeapType::Func => types::I64,
-        HeapType::Extern => types::I32,
+        HeapType::Extern | HeapType::Exn => types::I32,
     }
 }
 

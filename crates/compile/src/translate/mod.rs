@@ -12,6 +12,7 @@ mod bulk;
 mod call;
 mod control;
 pub(crate) mod env;
+mod exception;
 mod global;
 mod local;
 mod memory;
@@ -40,6 +41,7 @@ use wasmparser::{
 use crate::Error;
 use control::Frame;
 use env::Env;
+use exception::Handlers;
 
 /// What a thread keeps from one function to the next, so that its buffers are allocated once.
 #[derive(Default)]
@@ -86,9 +88,13 @@ pub(crate) struct Translator<'a, 'f> {
     pub(super) vmctx: Value,
     /// Where this function's results go, when its type uses a result area.
     area: Option<Value>,
-    /// The result area of the calls that this function makes.
+    /// Memory for values that cross the calls that this function makes.
     callee_area: Option<StackSlot>,
     control: Vec<Frame>,
+    /// Handlers of the structures that the current operator is inside of.
+    handlers: Handlers,
+    /// How many calls with handlers were made so far.
+    guarded_calls: usize,
     reachable: bool,
     /// How many blocks were entered since code became unreachable.
     skipped_blocks: u32,
@@ -131,6 +137,8 @@ pub(crate) fn translate(
         offset: body.range().start,
         callee_area: None,
         control: buffers.control,
+        handlers: Handlers::default(),
+        guarded_calls: 0,
         reachable: true,
         skipped_blocks: 0,
         marked: false,
@@ -334,6 +342,9 @@ impl Translator<'_, '_> {
             O::Block { blockty } => self.block(blockty)?,
             O::Loop { blockty } => self.loop_(blockty)?,
             O::If { blockty } => self.if_(blockty)?,
+            O::TryTable { ref try_table } => self.try_table(try_table)?,
+            O::Throw { tag_index } => self.throw(tag_index),
+            O::ThrowRef => self.throw_ref(),
             O::Else => self.else_(),
             O::End => self.end(),
             O::Br { relative_depth } => self.br(relative_depth),

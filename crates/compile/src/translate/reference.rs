@@ -1,4 +1,4 @@
-//! References: a `funcref` is the address of a `VmFuncRef` or 0, an `externref` is an index or 0.
+//! References: a `funcref` is the address of a `VmFuncRef` or 0, an `externref` or `exnref` is an index or 0.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, types};

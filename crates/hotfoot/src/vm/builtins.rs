@@ -14,6 +14,7 @@ use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::VmContext;
 
 use super::activation;
+use super::exception;
 use super::store::VmStore;
 use super::table::TableData;
 use super::trap::{self, Pending};
@@ -21,7 +22,7 @@ use crate::trap::Trap;
 
 /// The function pointers, by number of the builtin.
 pub static TABLE: BuiltinTable = BuiltinTable([
-    raise as *const u8,
+    exception::raise as *const u8,
     raise_trap as *const u8,
     memory_grow as *const u8,
     memory_fill as *const u8,
@@ -33,6 +34,8 @@ pub static TABLE: BuiltinTable = BuiltinTable([
     table_copy as *const u8,
     table_init as *const u8,
     elem_drop as *const u8,
+    exception::throw_new as *const u8,
+    exception::throw_ref as *const u8,
 ]);
 
 /// An array of addresses of functions.
@@ -72,11 +75,6 @@ unsafe fn guard<R>(context: *mut VmContext, failure: R, f: impl FnOnce(&mut VmSt
             failure
         }
     }
-}
-
-unsafe extern "C" fn raise(_context: *mut VmContext) -> ! {
-    // SAFETY: S8, called by compiled code; this frame owns nothing.
-    unsafe { activation::unwind() }
 }
 
 unsafe extern "C" fn raise_trap(context: *mut VmContext, code: u32) -> ! {

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 
 use super::slot::Slot;
 use super::store::{FuncPtr, VmStore};
+use crate::exn_ref::ExnRef;
 use crate::extern_ref::{ExternRef, Rooted};
 use crate::func::Func;
 use crate::types::{HeapType, ValType};
@@ -25,7 +26,8 @@ impl Val {
             Val::F64(bits) => Slot::from_u64(*bits),
             Val::V128(value) => Slot::from_u128(value.as_u128()),
             Val::FuncRef(func) => return func_to_slot(func.as_ref(), store),
-            Val::ExternRef(reference) => return extern_to_slot(reference.as_ref(), store),
+            Val::ExternRef(reference) => return index_to_slot(reference.as_ref(), store),
+            Val::ExnRef(reference) => return index_to_slot(reference.as_ref(), store),
         })
     }
 
@@ -48,6 +50,10 @@ impl Val {
                     let index = slot.as_u32();
                     Val::ExternRef((index != 0).then(|| Rooted::from_parts(store.id(), index)))
                 }
+                HeapType::Exn => {
+                    let index = slot.as_u32();
+                    Val::ExnRef((index != 0).then(|| Rooted::from_parts(store.id(), index)))
+                }
             },
         }
     }
@@ -59,9 +65,9 @@ fn func_to_slot(func: Option<&Func>, store: &VmStore) -> Result<Slot> {
     Ok(Slot::from_u64(func.pointer().to_raw()))
 }
 
-fn extern_to_slot(reference: Option<&Rooted<ExternRef>>, store: &VmStore) -> Result<Slot> {
+fn index_to_slot<R>(reference: Option<&Rooted<R>>, store: &VmStore) -> Result<Slot> {
     let Some(reference) = reference else { return Ok(Slot::default()) };
-    ensure!(reference.store_id() == store.id(), "an externref of another store was used");
+    ensure!(reference.store_id() == store.id(), "a reference of another store was used");
     Ok(Slot::from_u32(reference.index()))
 }
 
@@ -133,14 +139,29 @@ unsafe impl WasmTy for Option<Func> {
     }
 }
 
-// SAFETY: S7, null or a reference of the store, which `extern_to_slot` checks.
+// SAFETY: S7, null or a reference of the store, which `index_to_slot` checks.
 unsafe impl WasmTy for Option<Rooted<ExternRef>> {
     fn valtype() -> ValType {
         ValType::EXTERNREF
     }
 
     fn into_slot(self, store: &VmStore) -> Result<Slot> {
-        extern_to_slot(self.as_ref(), store)
+        index_to_slot(self.as_ref(), store)
+    }
+
+    unsafe fn from_slot(store: &VmStore, slot: Slot) -> Self {
+        (slot.as_u32() != 0).then(|| Rooted::from_parts(store.id(), slot.as_u32()))
+    }
+}
+
+// SAFETY: S7, null or a reference of the store, which `index_to_slot` checks.
+unsafe impl WasmTy for Option<Rooted<ExnRef>> {
+    fn valtype() -> ValType {
+        ValType::EXNREF
+    }
+
+    fn into_slot(self, store: &VmStore) -> Result<Slot> {
+        index_to_slot(self.as_ref(), store)
     }
 
     unsafe fn from_slot(store: &VmStore, slot: Slot) -> Self {

@@ -129,7 +129,7 @@ unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -
     match outcome {
         Ok(Ok(())) => return 1,
         // SAFETY: S9, the trampoline recorded where the guest stands.
-        Ok(Err(error)) => unsafe { VmStore::set_pending_error(store, error) },
+        Ok(Err(error)) => unsafe { VmStore::set_pending_host_error(store, error) },
         // SAFETY: S2, a short exclusive borrow.
         Err(panic) => unsafe { (*store.as_ptr()).set_pending(Pending::Panic(panic)) },
     }

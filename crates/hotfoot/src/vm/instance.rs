@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmTable};
+use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmTable, VmTag};
 use hotfoot_artifact::{ConstExpr, ConstOp, DataMode, ElementItems, ElementMode, NONE};
 
 use super::allocator::ContextBlock;
 use super::builtins;
+use super::exception::TagPtr;
 use super::hostcall::AnyHostFunc;
 use super::memory::MemoryData;
 use super::pre::Home;
@@ -34,6 +35,8 @@ pub enum ImportValue {
     Memory(u32),
     /// A global.
     Global(GlobalPtr),
+    /// A tag.
+    Tag(TagPtr),
 }
 
 /// See the module's documentation.
@@ -143,6 +146,19 @@ impl InstanceData {
     pub(super) fn set_first(&mut self, memory: u32, table: u32) {
         self.memories.iter_mut().zip(memory..).for_each(|(place, number)| *place = number);
         self.tables.iter_mut().zip(table..).for_each(|(place, number)| *place = number);
+    }
+
+    /// A tag of the module.
+    pub fn tag(&self, index: u32) -> TagPtr {
+        let layout = self.module.layout();
+        let imported = self.module.counts().imported_tags;
+        // SAFETY: S4: a pointer to an imported tag, or a tag itself; both were filled at instantiation.
+        TagPtr::new(unsafe {
+            match index.checked_sub(imported) {
+                Some(defined) => self.field::<VmTag>(layout.defined_tag(defined)),
+                None => self.field::<NonNull<VmTag>>(layout.imported_tag(index)).read(),
+            }
+        })
     }
 
     /// The value of a constant expression (section 3.4.14); the module was validated.
@@ -292,7 +308,7 @@ impl VmStore {
                 type_ids: module.type_ids().as_ptr(),
             });
         }
-        let (mut funcs, mut globals) = (0, 0);
+        let (mut funcs, mut globals, mut tags) = (0, 0, 0);
         let (mut memories, mut tables) = (Vec::new(), Vec::new());
         for import in imports {
             // SAFETY: S4, each offset is of the kind that is written; S3, what is pointed to lives as long as the store.
@@ -326,6 +342,10 @@ impl VmStore {
                         at(layout.imported_global(globals)).cast().write(global.as_non_null());
                         globals += 1;
                     }
+                    ImportValue::Tag(tag) => {
+                        at(layout.imported_tag(tags)).cast().write(tag.as_non_null());
+                        tags += 1;
+                    }
                 }
             }
         }
@@ -345,6 +365,11 @@ impl VmStore {
             tables.push(self.tables.len() as u32);
             // SAFETY: S3, S4: inside the context, which lives as long as the store.
             self.tables.push(unsafe { TableData::new(elements, *ty, definition) });
+        }
+        for (index, ty) in module.info().tags[tags as usize..].iter().enumerate() {
+            let tag = VmTag { type_id: module.type_ids()[*ty as usize], reserved: 0 };
+            // SAFETY: S4, the offset of a tag.
+            unsafe { at(layout.defined_tag(index as u32)).cast().write(tag) };
         }
         for (slot, function) in module.code().artifact().escaping.iter().enumerate() {
             let Some((code, entry, type_id)) = module.func_parts(function.get()) else { continue };

@@ -13,6 +13,7 @@
 //!  store       the owner of instances; context: the store with the host's data, and borrows of it
 //!  call        host → wasm            hostcall   wasm → host
 //!  convert     values to slots (slot) and back
+//!  exception   exceptions, from throw to handler
 //!  builtins    the runtime's functions that compiled code calls
 //! ```
 //!
@@ -26,6 +27,7 @@ pub mod call;
 pub mod code;
 pub mod context;
 pub mod convert;
+pub mod exception;
 pub mod hostcall;
 pub mod image;
 pub mod instance;

@@ -3,7 +3,7 @@
 use hotfoot_abi::call::SLOT_SIZE;
 
 /// One value, little endian in its low bytes.
-#[derive(Copy, Clone, Default)]
+#[derive(Copy, Clone, Debug, Default)]
 #[repr(C, align(16))]
 pub struct Slot([u8; 16]);
 

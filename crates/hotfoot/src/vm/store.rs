@@ -26,16 +26,18 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmStoreContext, VmTable};
+use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmStoreContext, VmTable, VmTag};
 use hotfoot_artifact::{MemoryType, TableType};
 
 use super::code::CodeIndex;
+use super::exception::{Exceptions, TagPtr};
 use super::hostcall::AnyHostFunc;
 use super::instance::InstanceData;
 use super::memory::MemoryData;
 use super::table::TableData;
 use super::trap::{self, Pending};
 use crate::engine::Engine;
+use crate::exn_ref::ThrownException;
 use crate::limits::ResourceLimiter;
 use crate::trap::Trap;
 
@@ -131,10 +133,12 @@ pub struct VmStore {
     host_memories: Vec<Box<VmMemory>>,
     host_tables: Vec<Box<VmTable>>,
     host_globals: Vec<Box<VmGlobal>>,
+    host_tags: Vec<Box<VmTag>>,
     host_funcs: Vec<Box<VmFuncRef>>,
     /// What the function references above and imported host functions point to.
     kept_funcs: Vec<Arc<AnyHostFunc>>,
     externs: Vec<Box<dyn Any + Send + Sync>>,
+    pub(super) exceptions: Exceptions,
 }
 
 // SAFETY: S2, S3: the pointers inside lead to memory that this store owns and reaches only while borrowed.
@@ -173,9 +177,11 @@ impl VmStore {
             host_memories: Vec::new(),
             host_tables: Vec::new(),
             host_globals: Vec::new(),
+            host_tags: Vec::new(),
             host_funcs: Vec::new(),
             kept_funcs: Vec::new(),
             externs: Vec::new(),
+            exceptions: Exceptions::default(),
         }
     }
 
@@ -267,12 +273,18 @@ impl VmStore {
         self.host_tables.clear();
         self.host_globals.clear();
         self.host_funcs.clear();
+        self.host_tags.clear();
         self.kept_funcs.clear();
         self.externs.clear();
+        self.exceptions = Exceptions::default();
     }
 
     pub(super) fn set_pending(&mut self, pending: Pending) {
         self.pending = Some(pending);
+    }
+
+    pub(super) fn pending(&self) -> Option<&Pending> {
+        self.pending.as_ref()
     }
 
     pub(super) fn take_pending(&mut self) -> Pending {
@@ -297,6 +309,25 @@ impl VmStore {
         };
         // SAFETY: S1, S2: a short exclusive borrow.
         unsafe { (*store.as_ptr()).set_pending(pending) };
+    }
+
+    /// Keeps the error of a host function to unwind with; an exception of this store's may still be caught.
+    ///
+    /// # Safety
+    /// As [`trap::capture`] without an innermost frame.
+    pub(super) unsafe fn set_pending_host_error(store: NonNull<VmStore>, error: anyhow::Error) {
+        // SAFETY: S1, a short borrow.
+        let id = unsafe { store.as_ref().id };
+        let exception = error.downcast_ref::<ThrownException>();
+        if exception.is_none_or(|exception| exception.store_id() != id) {
+            // SAFETY: by the caller's promise.
+            return unsafe { VmStore::set_pending_error(store, error) };
+        }
+        // SAFETY: by the caller's promise; S2, a short exclusive borrow.
+        unsafe {
+            let backtrace = trap::capture(store, None);
+            (*store.as_ptr()).set_pending(Pending::Exception(error, backtrace));
+        }
     }
 
     // ---- definitions that belong to no instance ----
@@ -337,6 +368,14 @@ impl VmStore {
         let pointer = NonNull::from(&mut *global);
         self.host_globals.push(global);
         GlobalPtr(pointer)
+    }
+
+    /// Adds a tag of the host's; the number is that of its type in the engine.
+    pub fn new_tag(&mut self, type_id: u32) -> TagPtr {
+        let mut tag = Box::new(VmTag { type_id, reserved: 0 });
+        let pointer = NonNull::from(&mut *tag);
+        self.host_tags.push(tag);
+        TagPtr::new(pointer)
     }
 
     /// Adds a host function as a value of this store.

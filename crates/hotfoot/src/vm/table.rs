@@ -1,7 +1,7 @@
 //! A table: an array of references in the form that compiled code reads, 8 bytes each.
 //!
-//! Invariant S7: an element is null (0), a pointer to a function reference of the same store, or an `externref` index
-//! of the same store, as the table's type says.
+//! Invariant S7: an element is null (0), a pointer to a function reference of the same store, or an `externref` or
+//! `exnref` index of the same store, as the table's type says.
 
 use std::ptr::NonNull;
 

@@ -16,6 +16,8 @@ pub enum Pending {
     Trap(TrapCode, Vec<RawFrame>),
     /// A host function returned an error.
     Error(anyhow::Error, Vec<RawFrame>),
+    /// An exception that was not caught yet: the error is a [`ThrownException`](crate::ThrownException).
+    Exception(anyhow::Error, Vec<RawFrame>),
     /// A host function panicked.
     Panic(Box<dyn Any + Send>),
 }
@@ -70,7 +72,7 @@ impl Pending {
     pub fn into_error(self) -> anyhow::Error {
         match self {
             Pending::Trap(code, frames) => with_backtrace(code.into(), &frames),
-            Pending::Error(error, frames) => with_backtrace(error, &frames),
+            Pending::Error(error, frames) | Pending::Exception(error, frames) => with_backtrace(error, &frames),
             Pending::Panic(panic) => std::panic::resume_unwind(panic),
         }
     }

@@ -85,6 +85,16 @@ pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
     )
 }
 
+/// Continues compiled code at a handler of exceptions, with the two words that it gets.
+///
+/// # Safety
+/// S8: `pc` is a handler of the call that the frame at `fp` is in, `sp` was the stack pointer during that call, the frame
+/// belongs to the newest activation, and no frame between here and there owns anything.
+#[unsafe(naked)]
+pub unsafe extern "C" fn resume(pc: usize, sp: usize, fp: usize, first: u64, second: u64) -> ! {
+    naked_asm!("mov rsp, rsi", "mov rbp, rdx", "mov rax, rcx", "mov rdx, r8", "jmp rdi",)
+}
+
 /// The current stack pointer, or one a little below the caller's.
 #[inline(always)]
 pub fn stack_pointer() -> usize {
