@@ -1,6 +1,8 @@
 //! Chores of this repository, as `cargo xtask CHORE`, so that nobody needs a tool besides cargo.
 #![forbid(unsafe_code)]
 
+mod corpus;
+mod spec;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -11,8 +13,10 @@ use anyhow::{Context, Result, bail};
 const HELP: &str = "\
 Usage: cargo xtask CHORE
 
-  ci      run everything that must hold before a change lands (.ci/run)
-  tidy    check the house rules that no compiler checks: what a file may hold, what documents name, …";
+  ci          run everything that must hold before a change lands (.ci/run)
+  tidy        check the house rules that no compiler checks: what a file may hold, what documents name, …
+  spec        run the official specification tests and print the table of docs/spec.md; --update-docs keeps it there
+  corpus DIR  run real programs and compare what they print; --hotfoot PATH names the command, --only NAME a program";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +34,8 @@ fn chore(words: &[&str]) -> Result<()> {
     match words {
         ["ci"] => ci(),
         ["tidy"] => tidy::run(&root()),
+        ["spec", words @ ..] => spec::run(&root(), words),
+        ["corpus", words @ ..] => corpus::run(&root(), words),
         [] | ["help" | "-h" | "--help"] => {
             println!("{HELP}");
             Ok(())

@@ -1,7 +1,7 @@
 //! `--invoke`: words of the command line as arguments of an export, and its results as words again.
 
 use anyhow::{Result, anyhow, bail};
-use hotfoot::{FuncType, HeapType, Val, ValType};
+use hotfoot::{FuncType, Val, ValType};
 
 use crate::types;
 
@@ -38,11 +38,9 @@ fn value(ty: &ValType, word: &str) -> Result<Val, &'static str> {
         ValType::F32 => f32_bits(word).map(Val::F32).ok_or("a number such as 1.5 or -2e3, or nan or inf"),
         ValType::F64 => f64_bits(word).map(Val::F64).ok_or("a number such as 1.5 or -2e3, or nan or inf"),
         ValType::V128 => int(word, 128).map(|bits| Val::V128(bits.into())).ok_or("128 bits as an integer, as in 0x…"),
-        ValType::Ref(reference) if word == "null" && reference.is_nullable() => match reference.heap_type() {
-            HeapType::Extern => Ok(Val::ExternRef(None)),
-            HeapType::Func => Ok(Val::FuncRef(None)),
-            _ => Err("nothing: only null of funcref and externref can be written"),
-        },
+        ValType::Ref(reference) if word == "null" && reference.is_nullable() => {
+            Ok(Val::null_ref(reference.heap_type()))
+        }
         ValType::Ref(_) => Err("null, the only reference that can be written"),
     }
 }
@@ -116,9 +114,8 @@ pub fn text(value: &Val) -> String {
         Val::V128(value) => format!("{:#034x}", value.as_u128()),
         Val::FuncRef(Some(_)) => "funcref".to_owned(),
         Val::ExternRef(Some(_)) => "externref".to_owned(),
-        Val::FuncRef(None) | Val::ExternRef(None) => "null".to_owned(),
-        #[allow(unreachable_patterns)]
-        _ => "reference".to_owned(),
+        Val::ExnRef(Some(_)) => "exnref".to_owned(),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => "null".to_owned(),
     }
 }
 

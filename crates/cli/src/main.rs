@@ -10,6 +10,8 @@ mod cmd;
 mod imports;
 mod invoke;
 mod near;
+mod refusal;
+mod stopwatch;
 mod types;
 mod ui;
 mod wasm_file;

@@ -9,7 +9,7 @@ pub fn extern_text(ty: &ExternType) -> String {
         ExternType::Global(global) => global_text(global),
         ExternType::Memory(memory) => memory_text(memory),
         ExternType::Table(table) => table_text(table),
-        other => format!("{other:?}"),
+        ExternType::Tag(tag) => format!("tag ({})", list(tag.ty().params())),
     }
 }
 

@@ -12,17 +12,23 @@ pub struct FeatureSwitch {
     enabled: bool,
 }
 
+type Set = fn(&mut Config, bool) -> &mut Config;
+
+/// A feature's name and what sets it.
+pub type FeatureName = (&'static str, Set);
+
 /// A feature that can be switched: its name here and what sets it there.
 #[derive(Debug)]
 struct Feature {
     name: &'static str,
     /// What cannot be without it, and so goes with it unless it is asked for by name.
     base_of: Option<&'static str>,
-    set: fn(&mut Config, bool) -> &mut Config,
+    set: Set,
 }
 
 const FEATURES: &[Feature] = &[
     Feature { name: "bulk-memory", base_of: Some("reference-types"), set: Config::wasm_bulk_memory },
+    Feature { name: "exceptions", base_of: None, set: Config::wasm_exceptions },
     Feature { name: "extended-const", base_of: None, set: Config::wasm_extended_const },
     Feature { name: "memory64", base_of: None, set: Config::wasm_memory64 },
     Feature { name: "multi-memory", base_of: None, set: Config::wasm_multi_memory },
@@ -33,10 +39,30 @@ const FEATURES: &[Feature] = &[
     Feature { name: "tail-call", base_of: None, set: Config::wasm_tail_call },
 ];
 
+/// Features that a module may need and hotfoot does not have: no switches, but a name for the reason of a refusal.
+const UNKNOWN: &[FeatureName] = &[
+    ("typed function references", Config::wasm_function_references),
+    ("garbage collection", Config::wasm_gc),
+    ("threads", Config::wasm_threads),
+    ("wide arithmetic", Config::wasm_wide_arithmetic),
+    ("custom page sizes", Config::wasm_custom_page_sizes),
+];
+
 /// What `--help` says about `-W`; a test keeps it equal to the list above.
 pub const NAMES_HELP: &str = "\
-Turn features of WebAssembly on or off, as in -W simd=n,memory64; the features are bulk-memory, extended-const, \
-memory64, multi-memory, multi-value, reference-types, relaxed-simd, simd, tail-call";
+Turn features of WebAssembly on or off, as in -W simd=n,memory64; the features are bulk-memory, exceptions, \
+extended-const, memory64, multi-memory, multi-value, reference-types, relaxed-simd, simd, tail-call";
+
+/// Every feature, those without a switch after the others.
+pub fn feature_names() -> Vec<FeatureName> {
+    let switches = FEATURES.iter().map(|feature| (feature.name, feature.set));
+    switches.chain(UNKNOWN.iter().copied()).collect()
+}
+
+/// Whether `-W` takes this name.
+pub fn is_switch(name: &str) -> bool {
+    FEATURES.iter().any(|feature| feature.name == name)
+}
 
 impl FeatureSwitch {
     /// Sets all switches, in the order of the command line.
@@ -92,5 +118,6 @@ mod tests {
         assert!(read("smid").unwrap_err().contains("`simd`"));
         assert!(read("warp-drive").unwrap_err().contains("bulk-memory, "));
         assert!(read("simd=maybe").unwrap_err().contains("y or n"));
+        assert!(is_switch("simd") && !is_switch("threads"));
     }
 }

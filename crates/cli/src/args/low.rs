@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use hotfoot_testing::features::SpecVersion;
 
 use super::features::{FeatureSwitch, NAMES_HELP};
 use super::value::{self, Directory, EnvVar, Preload};
@@ -88,6 +89,10 @@ pub struct LowRunArgs {
     #[arg(long)]
     pub bench_imports: bool,
 
+    /// Print to stderr how long each step took: reading, compiling, instantiating, running
+    #[arg(long)]
+    pub time: bool,
+
     /// The module: a .wasm or .wat file, or - for standard input; then the arguments of the program
     #[arg(value_name = "FILE [ARGS]", required = true, trailing_var_arg = true, num_args = 1..)]
     pub file_and_args: Vec<OsString>,
@@ -152,9 +157,9 @@ pub enum OptLevelArg {
 #[derive(Args)]
 #[command(after_help = "Example:\n  hotfoot wast --spec 2.0 spec/test/core")]
 pub struct WastArgs {
-    /// Select the features of this version of the specification
-    #[arg(long, value_name = "1.0|2.0|3.0", value_enum, default_value_t = SpecVersion::V3, hide_possible_values = true)]
-    pub spec: SpecVersion,
+    /// Accept just the features of this version of the specification [default: all that hotfoot has]
+    #[arg(long, value_name = "1.0|2.0|3.0")]
+    pub spec: Option<SpecVersion>,
 
     /// Scripts, or folders that are searched for them
     #[arg(value_name = "PATH", required = true)]
@@ -162,18 +167,4 @@ pub struct WastArgs {
 
     #[command(flatten)]
     pub engine: LowEngineArgs,
-}
-
-/// A version of the WebAssembly specification.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
-pub enum SpecVersion {
-    /// WebAssembly 1.0
-    #[value(name = "1.0")]
-    V1,
-    /// WebAssembly 2.0
-    #[value(name = "2.0")]
-    V2,
-    /// WebAssembly 3.0
-    #[value(name = "3.0")]
-    V3,
 }

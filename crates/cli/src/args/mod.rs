@@ -14,6 +14,7 @@ use clap_complete::Shell;
 
 use crate::ui;
 pub use engine::EngineArgs;
+pub use features::{FeatureName, feature_names, is_switch};
 pub use low::WastArgs;
 pub use run::{RunArgs, Source};
 
@@ -56,6 +57,16 @@ fn is_short_form(argv: &[OsString]) -> bool {
     let top_level = ["help", "-h", "--help", "-V", "--version"];
     !top_level.iter().any(|word| first == OsStr::new(word))
         && !command_names().iter().any(|name| first == OsStr::new(name.as_str()))
+}
+
+/// The engine options in a line of words, for tests.
+#[cfg(test)]
+pub fn engine(options: &str) -> EngineArgs {
+    let line = format!("hotfoot {options} x");
+    match parse(line.split_whitespace().map(OsString::from).collect()) {
+        Command::Run(run) => run.engine,
+        _ => panic!("`{line}` is no run command"),
+    }
 }
 
 #[cfg(test)]

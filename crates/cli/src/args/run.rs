@@ -33,6 +33,8 @@ pub struct RunArgs {
     pub preloads: Vec<Preload>,
     /// Whether to provide `bench.start` and `bench.end`.
     pub bench_imports: bool,
+    /// Whether to say how long each step took.
+    pub time: bool,
     /// How the engine is to be.
     pub engine: EngineArgs,
 }
@@ -51,6 +53,7 @@ impl RunArgs {
             env: low.env,
             preloads: low.preloads,
             bench_imports: low.bench_imports,
+            time: low.time,
             engine: EngineArgs::new(low.engine),
         }
     }

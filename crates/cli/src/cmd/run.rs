@@ -9,8 +9,9 @@ use hotfoot::{Engine, ExternType, Func, Instance, InstancePre, Linker, Module, S
 use hotfoot_wasi::{Perms, WasiCtx, WasiCtxBuilder, p1};
 
 use crate::args::{RunArgs, Source};
+use crate::stopwatch::Stopwatch;
 use crate::wasm_file::WasmFile;
-use crate::{imports, invoke, types, ui};
+use crate::{imports, invoke, refusal, types, ui};
 
 /// What the host functions of one run work on.
 struct Host {
@@ -20,11 +21,22 @@ struct Host {
 
 /// Runs the program, or invokes the export that was asked for, and gives the exit code.
 pub fn execute(args: &RunArgs) -> Result<i32> {
+    let mut watch = Stopwatch::start();
+    let outcome = run(args, &mut watch);
+    if args.time {
+        ui::say(&watch.to_string());
+    }
+    outcome
+}
+
+fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let engine = args.engine.engine()?;
     let program = args.source.to_string();
     let file = WasmFile::read(&args.source)?;
     let host = Host { wasi: wasi(args)?, bench_start: None };
-    let module = compile(&engine, &file, &program)?;
+    watch.lap("read");
+    let module = compile(&engine, args, &file, &program)?;
+    watch.lap("compile");
 
     let mut store = Store::new(&engine, host);
     let mut linker = Linker::new(&engine);
@@ -35,7 +47,7 @@ pub fn execute(args: &RunArgs) -> Result<i32> {
     for preload in &args.preloads {
         let source = Source::File(preload.file.clone());
         let name = source.to_string();
-        let module = compile(&engine, &WasmFile::read(&source)?, &name)?;
+        let module = compile(&engine, args, &WasmFile::read(&source)?, &name)?;
         let resolved = imports::resolve(&module, &linker, &mut store, &name)?;
         match initialized(&mut store, &resolved) {
             Ok(instance) => linker.instance(&mut store, &preload.name, instance)?,
@@ -48,6 +60,7 @@ pub fn execute(args: &RunArgs) -> Result<i32> {
         None => resolved.instantiate(&mut store),
         Some(_) => initialized(&mut store, &resolved),
     };
+    watch.lap("instantiate");
     let instance = match instance {
         Ok(instance) => instance,
         Err(error) => return Ok(ui::report_guest_end(&error, &program)),
@@ -56,15 +69,12 @@ pub fn execute(args: &RunArgs) -> Result<i32> {
         Some(name) => invoke_export(&mut store, &instance, &module, name, args)?,
         None => run_program(&mut store, &instance, &module, &file, args)?,
     };
+    watch.lap("run");
     Ok(called.map_or_else(|error| ui::report_guest_end(&error, &program), |()| 0))
 }
 
-fn compile(engine: &Engine, file: &WasmFile, name: &str) -> Result<Module> {
-    Module::new(engine, &file.bytes).map_err(|error| {
-        anyhow!(
-            "{name} is not a module that can run: {error:#}; build it again, or for other features see -W in --help"
-        )
-    })
+fn compile(engine: &Engine, args: &RunArgs, file: &WasmFile, name: &str) -> Result<Module> {
+    Module::new(engine, &file.bytes).map_err(|error| refusal::explain(&error, &file.bytes, &args.engine, name))
 }
 
 /// What the guest sees of the world: its arguments, and of everything else only what options name.
@@ -87,7 +97,10 @@ fn wasi(args: &RunArgs) -> Result<WasiCtx> {
         builder.env(&var.name, value);
     }
     for directory in &args.directories {
-        builder.preopened_dir(&directory.host, &directory.guest, Perms::READ_WRITE)?;
+        builder.preopened_dir(&directory.host, &directory.guest, Perms::READ_WRITE).map_err(|error| {
+            let host = directory.host.display();
+            anyhow!("cannot open the directory `{host}`: {}; check what follows --dir", error.root_cause())
+        })?;
     }
     Ok(builder.build())
 }
@@ -135,10 +148,12 @@ fn run_program(
 ) -> Result<Result<()>> {
     match instance.get_func(&mut *store, "_start") {
         Some(start) => {
-            let start = start.typed::<(), ()>(&mut *store).with_context(|| {
-                format!("the export `_start` of {} must take and return nothing; change it", args.source)
-            })?;
-            Ok(start.call(&mut *store, ()))
+            let Ok(typed) = start.typed::<(), ()>(&mut *store) else {
+                let ty = types::func_text(&start.ty(&*store));
+                let source = &args.source;
+                bail!("the export `_start` of {source} must take and return nothing, but it is a func {ty}; change it")
+            };
+            Ok(typed.call(&mut *store, ()))
         }
         // Its start function has run, and that was the program.
         None if file.has_start => Ok(Ok(())),

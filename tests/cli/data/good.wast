@@ -1,0 +1,7 @@
+;; Assertions that hold.
+(module
+  (func (export "half") (param i32) (result i32) (i32.div_u (local.get 0) (i32.const 2)))
+  (func (export "trap") (unreachable)))
+(assert_return (invoke "half" (i32.const 7)) (i32.const 3))
+(assert_trap (invoke "trap") "unreachable")
+(assert_invalid (module (func (result i32))) "type mismatch")
