@@ -39,7 +39,6 @@ use super::trap::{self, Pending};
 use crate::engine::Engine;
 use crate::exn_ref::ThrownException;
 use crate::limits::ResourceLimiter;
-use crate::trap::Trap;
 
 /// Identifies a store among all of the process; a handle carries its store's.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -296,19 +295,16 @@ impl VmStore {
         })
     }
 
-    /// Keeps an error to unwind with; a plain [`Trap`] becomes one with a backtrace.
+    /// Keeps an error to unwind with. It keeps what it carries, so a trap that passes through a host function still says
+    /// where it came from.
     ///
     /// # Safety
     /// As [`trap::capture`] without an innermost frame.
     pub(super) unsafe fn set_pending_error(store: NonNull<VmStore>, error: anyhow::Error) {
         // SAFETY: S9, by the caller's promise.
         let backtrace = unsafe { trap::capture(store, None) };
-        let pending = match error.downcast::<Trap>() {
-            Ok(trap) => Pending::Trap(trap, backtrace),
-            Err(error) => Pending::Error(error, backtrace),
-        };
         // SAFETY: S1, S2: a short exclusive borrow.
-        unsafe { (*store.as_ptr()).set_pending(pending) };
+        unsafe { (*store.as_ptr()).set_pending(Pending::Error(error, backtrace)) };
     }
 
     /// Keeps the error of a host function to unwind with; an exception of this store's may still be caught.
