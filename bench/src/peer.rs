@@ -1,0 +1,29 @@
+//! Wasmtime with its pooling allocator, at its default and at its best settings.
+
+use anyhow::Result;
+use wasmtime::{Config, Engine, Enabled, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig, Store};
+
+use crate::Runner;
+use crate::guests::Guest;
+
+/// Runs instances of a guest.
+pub fn runner(guest: &Guest, best: bool) -> Result<Runner> {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.max_memory_size(1 << 32).total_memories(100).total_tables(100);
+    if best {
+        pool.linear_memory_keep_resident(4 << 20).table_keep_resident(1 << 20).pagemap_scan(Enabled::Auto);
+    }
+    let mut config = Config::new();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool)).memory_init_cow(true);
+    let engine = Engine::new(&config)?;
+    let mut linker: Linker<()> = Linker::new(&engine);
+    for index in 0..guest.imports {
+        linker.func_wrap("h", &format!("f{index}"), || {})?;
+    }
+    let pre = linker.instantiate_pre(&Module::new(&engine, &guest.wat)?)?;
+    Ok(Box::new(move || {
+        let mut store = Store::new(&engine, ());
+        let instance = pre.instantiate(&mut store)?;
+        Ok(instance.get_typed_func::<(), ()>(&mut store, "run")?.call(&mut store, ())?)
+    }))
+}
