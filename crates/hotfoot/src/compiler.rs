@@ -134,7 +134,7 @@ fn to_binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>> {
     if bytes.starts_with(b"\0asm") || !looks_like_text_format(bytes) {
         return Ok(bytes.into());
     }
-    Ok(wat::parse_bytes(bytes).context("cannot parse the module's text")?)
+    wat::parse_bytes(bytes).context("cannot parse the module's text")
 }
 
 /// Without the text format, everything is taken for binary.

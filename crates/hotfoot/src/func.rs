@@ -44,6 +44,7 @@ impl Func {
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Func {
         let mut store = store.as_context_mut();
+        let ty = store.engine().types().adopt(ty);
         let pointer = store.vm().new_host_func(hostcall::untyped(ty, func));
         Func { store: store.vm().id(), pointer }
     }

@@ -215,6 +215,7 @@ impl<T: 'static> Linker<T> {
         ty: FuncType,
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<&mut Self> {
+        let ty = self.engine.types().adopt(ty);
         self.insert(module, name, Definition::HostFunc(hostcall::untyped(ty, func)))
     }
 
@@ -290,21 +291,33 @@ impl<T: 'static> Linker<T> {
     }
 
     /// What a name stands for.
+    ///
+    /// # Panics
+    /// When the store is of another engine than the linker.
     pub fn get(&self, mut store: impl AsContextMut<Data = T>, module: &str, name: &str) -> Option<Extern> {
         let definition = self.definition(module, name)?.clone();
-        Some(definition.into_extern(store.as_context_mut().vm()))
+        let mut store = store.as_context_mut();
+        self.check_engine(store.vm());
+        Some(definition.into_extern(store.vm()))
     }
 
     /// What an import's name stands for, whatever its type.
+    ///
+    /// # Panics
+    /// When the store is of another engine than the linker.
     pub fn get_by_import(&self, store: impl AsContextMut<Data = T>, import: &ImportType<'_>) -> Option<Extern> {
         self.get(store, import.module, import.name)
     }
 
     /// All names and what they stand for, in no order.
+    ///
+    /// # Panics
+    /// When the store is of another engine than the linker.
     pub fn iter<'a: 'p, 'p>(
         &'a self,
         mut store: impl AsContextMut<Data = T> + 'p,
     ) -> impl Iterator<Item = (&'a str, &'a str, Extern)> + 'p {
+        self.check_engine(store.as_context_mut().vm());
         self.definitions.iter().flat_map(|(module, names)| names.iter().map(move |name| (module, name))).map(
             move |(module, (name, definition))| {
                 (module.as_str(), name.as_str(), definition.clone().into_extern(store.as_context_mut().vm()))
@@ -316,7 +329,19 @@ impl<T: 'static> Linker<T> {
         self.definitions.get(module)?.get(name)
     }
 
+    /// Refuses a store of another engine, in which the numbers of our functions' types mean other types.
+    ///
+    /// # Panics
+    /// That is a mistake of the embedder's that no guest can cause, and those who ask have no error to return.
+    fn check_engine(&self, store: &VmStore) {
+        assert!(Engine::same(&self.engine, store.engine()), "a linker was used with a store of another engine");
+    }
+
     fn find_imports(&self, module: &Module) -> Result<Vec<Definition>> {
+        ensure!(
+            Engine::same(&self.engine, module.engine()),
+            "the module was compiled for another engine than the linker's: make both with the same Engine"
+        );
         let find = |import: ImportType<'_>| {
             let definition = self.definition(import.module, import.name);
             definition.cloned().ok_or_else(|| UnknownImportError::new(&import).into())

@@ -34,7 +34,8 @@ impl Tag {
     pub fn new(mut store: impl AsContextMut, ty: &TagType) -> Result<Tag> {
         let mut store = store.as_context_mut();
         ensure!(ty.ty().results().len() == 0, "the type of a tag cannot have results: {ty}");
-        let pointer = store.vm().new_tag(ty.ty().id());
+        let ty = store.engine().types().adopt(ty.ty().clone());
+        let pointer = store.vm().new_tag(ty.id());
         Ok(Tag { store: store.vm().id(), pointer })
     }
 

@@ -273,14 +273,23 @@ impl TypeRegistry {
         registered
     }
 
+    /// The type as this engine's own, whichever engine it was made with: numbers of another engine mean other types.
+    pub fn adopt(&self, ty: FuncType) -> FuncType {
+        let own = self.find(ty.id).is_some_and(|own| Arc::ptr_eq(&own.ty, &ty.ty));
+        if own { ty } else { self.register(&ty.ty) }
+    }
+
     /// The type with this number, which this registry gave out.
     ///
     /// # Panics
     /// When it did not: function references get their numbers from `register` only.
     pub fn get(&self, id: u32) -> &FuncType {
+        self.find(id).expect("a function type's number was not given out by this engine")
+    }
+
+    fn find(&self, id: u32) -> Option<&FuncType> {
         let (block, at) = place(id);
-        let registered = self.blocks[block].get().and_then(|block| block[at].get());
-        registered.expect("a function type's number was not given out by this engine")
+        self.blocks[block].get()?.get(at)?.get()
     }
 }
 

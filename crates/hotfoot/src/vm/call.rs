@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use hotfoot_abi::vmctx::VmHostContext;
+use hotfoot_abi::vmctx::{VmContext, VmHostContext};
 
 use super::activation;
 use super::context::StoreContextMut;
@@ -26,14 +26,29 @@ use crate::value::Val;
 /// Slots on the stack; calls with more use the heap.
 const INLINE_SLOTS: usize = 16;
 
-type Host = unsafe extern "C" fn(*mut VmHostContext, *mut hotfoot_abi::vmctx::VmContext, *mut Slot, usize) -> u8;
+type Host = unsafe extern "C" fn(*mut VmHostContext, *mut VmContext, *mut Slot, usize) -> u8;
 
-/// Calls `func` with its arguments in `slots`.
+/// Calls `func` with its arguments in `slots`, as the host.
 ///
 /// # Safety
 /// S1, S2: `store` is `func`'s store, and no Rust reference into it is alive. S7: the slots hold the arguments and have
 /// room for the results.
 unsafe fn call_slots(store: NonNull<VmStore>, func: FuncPtr, slots: *mut Slot, count: usize) -> Result<(), Pending> {
+    // SAFETY: S1, S2, S7: by the caller's promise.
+    unsafe { call_slots_from(VmStore::host_context(store), store, func, slots, count) }
+}
+
+/// As [`call_slots`]; a function of the host's sees `caller` as who called it.
+///
+/// # Safety
+/// As [`call_slots`]; S1: `caller` belongs to the store.
+unsafe fn call_slots_from(
+    caller: *mut VmContext,
+    store: NonNull<VmStore>,
+    func: FuncPtr,
+    slots: *mut Slot,
+    count: usize,
+) -> Result<(), Pending> {
     // SAFETY: S3, a function reference lives as long as its store.
     let reference = unsafe { func.as_non_null().read() };
     if !reference.entry.is_null() {
@@ -45,7 +60,7 @@ unsafe fn call_slots(store: NonNull<VmStore>, func: FuncPtr, slots: *mut Slot, c
     // data type.
     unsafe {
         let host: Host = std::mem::transmute((*callee).host);
-        match host(callee, VmStore::host_context(store), slots, count) {
+        match host(callee, caller, slots, count) {
             0 => Err((*store.as_ptr()).take_pending()),
             _ => Ok(()),
         }
@@ -164,9 +179,10 @@ fn run_start<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Result<()> {
     if let Some(start) = start
         && let Some(func) = store.vm().instance(number).func(start)
     {
-        // SAFETY: S2, only a raw pointer to the store is alive; S7, a start function takes and returns nothing.
-        unsafe { call_slots(store.pointer(), func, NonNull::<Slot>::dangling().as_ptr(), 0) }
-            .map_err(Pending::into_error)?;
+        let caller = store.vm().instance(number).context().as_ptr();
+        let slots = NonNull::<Slot>::dangling().as_ptr();
+        // SAFETY: S2, only raw pointers into the store are alive; S7, a start function takes and returns nothing.
+        unsafe { call_slots_from(caller, store.pointer(), func, slots, 0) }.map_err(Pending::into_error)?;
     }
     Ok(())
 }

@@ -161,9 +161,10 @@ impl CodeIndex {
 
     /// The same modules in another index.
     pub fn copy(&self) -> CodeIndex {
-        // SAFETY: S3, the copies are as long-lived as these.
         let copy = |(text, module): &(Range<usize>, ManuallyDrop<Module>)| {
-            (text.clone(), ManuallyDrop::new(unsafe { std::ptr::read(&raw const **module) }))
+            // SAFETY: S3, the copy is as long-lived as this one, and not dropped either.
+            let module = unsafe { std::ptr::read(&raw const **module) };
+            (text.clone(), ManuallyDrop::new(module))
         };
         CodeIndex { modules: self.modules.iter().map(copy).collect() }
     }

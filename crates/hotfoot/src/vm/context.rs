@@ -216,7 +216,7 @@ impl<'a, T> StoreContextMut<'a, T> {
         // SAFETY: S2, the two fields are disjoint and the lifetime is that of an exclusive borrow of the store.
         unsafe {
             let inner = self.inner.as_ptr();
-            (&mut *(&raw mut (*inner).vm), &mut *(&raw mut (*inner).data))
+            (&mut (*inner).vm, &mut (*inner).data)
         }
     }
 

@@ -18,12 +18,12 @@ impl Val {
     ///
     /// # Errors
     /// When it is a reference of another store.
-    pub(super) fn to_slot(&self, store: &VmStore) -> Result<Slot> {
+    pub(super) fn to_slot(self, store: &VmStore) -> Result<Slot> {
         Ok(match self {
-            Val::I32(value) => Slot::from_u32(*value as u32),
-            Val::I64(value) => Slot::from_u64(*value as u64),
-            Val::F32(bits) => Slot::from_u32(*bits),
-            Val::F64(bits) => Slot::from_u64(*bits),
+            Val::I32(value) => Slot::from_u32(value as u32),
+            Val::I64(value) => Slot::from_u64(value as u64),
+            Val::F32(bits) => Slot::from_u32(bits),
+            Val::F64(bits) => Slot::from_u64(bits),
             Val::V128(value) => Slot::from_u128(value.as_u128()),
             Val::FuncRef(func) => return func_to_slot(func.as_ref(), store),
             Val::ExternRef(reference) => return index_to_slot(reference.as_ref(), store),
@@ -292,7 +292,7 @@ pub(crate) use for_each_arity;
 macro_rules! tuple {
     ($($A:ident)*) => {
         // SAFETY: S7, one value a slot, in order.
-        #[allow(non_snake_case, unused_variables, unused_assignments, unused_mut)]
+        #[allow(non_snake_case, unused_variables, unused_assignments, unused_mut, clippy::unused_unit)]
         unsafe impl<$($A: WasmTy),*> WasmParams for ($($A,)*) {
             const COUNT: usize = 0 $(+ { let _ = size_of::<$A>(); 1 })*;
 

@@ -198,7 +198,7 @@ unsafe fn throw(store: NonNull<VmStore>, thrown: Thrown) -> Result<Option<Landin
     // SAFETY: S2, by the caller's promise; the borrow ends before frames are walked.
     let parts = unsafe { (*store.as_ptr()).exceptions.parts(&thrown).map(|(tag, _)| tag) };
     let tag = parts.context("an exception does not exist; this is a bug in hotfoot")?;
-    // SAFETY: by the caller's promise.
+    // SAFETY: S1, S9, by the caller's promise.
     let handler = unsafe { find(store, tag) };
     // SAFETY: S2, the only borrow until this returns.
     let vm = unsafe { &mut *store.as_ptr() };
@@ -224,7 +224,7 @@ fn land(vm: &mut VmStore, thrown: Thrown, handler: &Handler) -> Result<Landing> 
 unsafe fn throw_pending(store: NonNull<VmStore>) -> Result<Option<Landing>> {
     // SAFETY: S2, by the caller's promise.
     let Some(tag) = (unsafe { (*store.as_ptr()).pending_exception() }) else { return Ok(None) };
-    // SAFETY: by the caller's promise.
+    // SAFETY: S1, S9, by the caller's promise.
     let Some(handler) = (unsafe { find(store, tag) }) else { return Ok(None) };
     // SAFETY: S2, the only borrow until this returns.
     let vm = unsafe { &mut *store.as_ptr() };

@@ -45,10 +45,11 @@ fn runs_of(bytes: &[u8]) -> Vec<Range<usize>> {
             _ => runs.push(start..end),
         }
     }
-    match (runs.len() > MAX_RUNS, runs.first(), runs.last()) {
-        (true, Some(first), Some(last)) => vec![first.start..last.end],
-        _ => runs,
+    if runs.len() > MAX_RUNS {
+        runs[0].end = runs[runs.len() - 1].end;
+        runs.truncate(1);
     }
+    runs
 }
 
 impl MemoryImage {

@@ -171,8 +171,8 @@ impl InstanceData {
                 ConstOp::F32(bits) => Slot::from_u32(bits),
                 ConstOp::F64(bits) => Slot::from_u64(bits),
                 ConstOp::V128(bytes) => Slot::from_bytes(bytes),
-                // SAFETY: S3, a global of this store, initialised before it can be named.
                 ConstOp::GlobalGet(index) => {
+                    // SAFETY: S3, a global of this store, initialised before it can be named.
                     Slot::from_bytes(unsafe { self.global(index).as_non_null().as_ref().bytes })
                 }
                 ConstOp::RefNull => Slot::default(),

@@ -114,6 +114,7 @@ pub(super) type LimiterOf = unsafe fn(NonNull<VmStore>, &mut dyn FnMut(&mut dyn 
 
 /// The part of a store that does not depend on its data's type.
 #[repr(C)]
+#[allow(clippy::vec_box, reason = "boxed definitions stay where they are when the vector grows")]
 pub struct VmStore {
     pub(super) ctx: VmStoreContext,
     /// The caller's context when the host itself calls: no instance, but this store.
@@ -316,10 +317,10 @@ impl VmStore {
         let id = unsafe { store.as_ref().id };
         let exception = error.downcast_ref::<ThrownException>();
         if exception.is_none_or(|exception| exception.store_id() != id) {
-            // SAFETY: by the caller's promise.
+            // SAFETY: S9, by the caller's promise.
             return unsafe { VmStore::set_pending_error(store, error) };
         }
-        // SAFETY: by the caller's promise; S2, a short exclusive borrow.
+        // SAFETY: S9, by the caller's promise; S2, a short exclusive borrow.
         unsafe {
             let backtrace = trap::capture(store, None);
             (*store.as_ptr()).set_pending(Pending::Exception(error, backtrace));

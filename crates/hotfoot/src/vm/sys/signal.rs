@@ -20,7 +20,7 @@ static PREVIOUS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
 
 /// Installs the handler, once per process.
 pub fn install() {
-    PREVIOUS.get_or_init(|| SIGNALS.map(|signal| install_one(signal)));
+    PREVIOUS.get_or_init(|| SIGNALS.map(install_one));
 }
 
 fn install_one(signal: c_int) -> libc::sigaction {
