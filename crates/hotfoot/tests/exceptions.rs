@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hotfoot::{
-    Caller, Config, Engine, ExnRef, Extern, Func, FuncType, HeapType, Instance, Linker, Module, Result, Rooted, Store,
-    Tag, TagType, ThrownException, Trap, Val, ValType, WasmBacktrace,
+    Caller, Config, Engine, ExnRef, Extern, Func, FuncType, HeapType, Instance, InstanceAllocationStrategy, Linker,
+    Module, OptLevel, Result, Rooted, Store, Tag, TagType, ThrownException, Trap, Val, ValType, WasmBacktrace,
 };
 
-/// Instantiates a module without imports, under both ways of finding traps.
+/// Instantiates a module without imports, under both ways of finding traps, each with another effort of the compiler.
 fn for_each_engine(text: &str, test: impl Fn(&mut Store<()>, Instance)) {
-    for signals in [true, false] {
-        let engine = Engine::new(Config::new().signals_based_traps(signals)).unwrap();
+    for (signals, level) in [(true, OptLevel::Speed), (false, OptLevel::None)] {
+        let engine = Engine::new(Config::new().signals_based_traps(signals).cranelift_opt_level(level)).unwrap();
         let mut store = Store::new(&engine, ());
         let module = Module::new(&engine, text).unwrap_or_else(|error| panic!("{error:#}\n{text}"));
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
@@ -483,21 +483,6 @@ fn modules_need_the_switch() {
 }
 
 #[test]
-fn artifacts_keep_their_handlers() {
-    let engine = Engine::default();
-    let bytes = engine.precompile_module(&wat(NESTED)).unwrap();
-    // SAFETY: the bytes were just made.
-    let module = unsafe { Module::deserialize(&engine, &bytes).unwrap() };
-    let mut store = Store::new(&engine, ());
-    let instance = Instance::new(&mut store, &module, &[]).unwrap();
-    assert_eq!(call(&mut store, instance, "nested", 2).unwrap(), 1020);
-}
-
-fn wat(text: &str) -> Vec<u8> {
-    text.as_bytes().to_vec()
-}
-
-#[test]
 fn start_functions_and_host_callbacks_may_throw() {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     let engine = Engine::default();
@@ -507,4 +492,34 @@ fn start_functions_and_host_callbacks_may_throw() {
     assert!(error.is::<ThrownException>());
     let func = Func::wrap(&mut store, || CALLS.fetch_add(1, Ordering::Relaxed) as i32);
     assert_eq!(func.typed::<(), i32>(&store).unwrap().call(&mut store, ()).unwrap(), 0);
+}
+
+#[test]
+fn pooled_instances_begin_without_exceptions() {
+    let strategy = InstanceAllocationStrategy::pooling();
+    let engine = Engine::new(Config::new().allocation_strategy(strategy)).unwrap();
+    let text = r#"(module
+        (tag $t (param i32))
+        (global $kept (mut exnref) (ref.null exn))
+        (func (export "run") (param i32) (result i32)
+            (if (i32.eqz (ref.is_null (global.get $kept))) (then (unreachable)))
+            (block $h (result i32 exnref)
+                (try_table (catch_ref $t $h) (throw $t (local.get 0)))
+                (unreachable))
+            (global.set $kept)
+            (if (i32.eq (local.get 0) (i32.const 3)) (then (throw_ref (global.get $kept))))))"#;
+    let pre = Linker::new(&engine).instantiate_pre(&Module::new(&engine, text).unwrap()).unwrap();
+    let mut escaped: Option<ThrownException> = None;
+    for round in 0..6 {
+        let mut store = Store::new(&engine, ());
+        if let Some(exception) = &escaped {
+            assert!(exception.fields(&mut store).is_err(), "of a store that is gone");
+        }
+        let instance = pre.instantiate(&mut store).unwrap();
+        match call(&mut store, instance, "run", round) {
+            Ok(result) => assert_eq!(result, round),
+            Err(error) => escaped = Some(error.downcast().unwrap()),
+        }
+    }
+    assert!(escaped.is_some());
 }
