@@ -1,0 +1,48 @@
+//! What the tests share: the kinds of engines, and short ways to an instance.
+
+mod engines;
+mod errors;
+mod host_functions;
+mod panics;
+mod reentrancy;
+
+use hotfoot::{Config, Engine, Extern, Instance, Module, Store, WasmParams, WasmResults};
+
+/// Every way of making sure that a guest stays inside, by name.
+pub fn engines() -> [(&'static str, Engine); 4] {
+    let engine = |settings: fn(&mut Config) -> &mut Config| Engine::new(settings(&mut Config::new())).unwrap();
+    [
+        ("default", engine(|config| config)),
+        ("explicit checks", engine(|config| config.signals_based_traps(false))),
+        ("no reservation", engine(|config| config.memory_reservation(0).memory_guard_size(0))),
+        ("pinned", engine(|config| config.memory_may_move(false))),
+    ]
+}
+
+/// Compiles a module, and shows its text when that fails.
+pub fn compile(engine: &Engine, text: &str) -> Module {
+    Module::new(engine, text).unwrap_or_else(|error| panic!("{error:#}\n{text}"))
+}
+
+/// An instance of a module with these imports.
+pub fn instantiate<T>(store: &mut Store<T>, text: &str, imports: &[Extern]) -> Instance {
+    let module = compile(&store.engine().clone(), text);
+    Instance::new(&mut *store, &module, imports).unwrap_or_else(|error| panic!("{error:#}\n{text}"))
+}
+
+/// A store of a default engine with an instance of a module without imports.
+pub fn start(text: &str) -> (Store<()>, Instance) {
+    let mut store = Store::new(&Engine::default(), ());
+    let instance = instantiate(&mut store, text, &[]);
+    (store, instance)
+}
+
+/// Calls an export.
+pub fn call<T, P: WasmParams, R: WasmResults>(
+    store: &mut Store<T>,
+    instance: Instance,
+    name: &str,
+    params: P,
+) -> hotfoot::Result<R> {
+    instance.get_typed_func::<P, R>(&mut *store, name)?.call(store, params)
+}
