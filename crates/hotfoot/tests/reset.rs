@@ -8,7 +8,8 @@
 //! `HOTFOOT_RESET_INSTANCES=1000000 cargo test --release -p hotfoot --test reset` runs the long version.
 
 use hotfoot::{
-    Config, Engine, Instance, InstanceAllocationStrategy, InstancePre, Linker, Module, PoolingAllocationConfig, Ref, Store, Val,
+    Config, Engine, Instance, InstanceAllocationStrategy, InstancePre, Linker, Module, PoolingAllocationConfig, Ref,
+    Store, Val,
 };
 
 const GUEST: &str = r#"(module
@@ -53,8 +54,8 @@ const GUEST: &str = r#"(module
 )"#;
 
 const OPERATIONS: [&str; 19] = [
-    "store8", "store16", "store32", "store64", "storef", "store128", "lane", "other", "fill", "copy", "across", "init", "drop",
-    "grow", "tset", "tnull", "tgrow", "tinit", "global",
+    "store8", "store16", "store32", "store64", "storef", "store128", "lane", "other", "fill", "copy", "across", "init",
+    "drop", "grow", "tset", "tnull", "tgrow", "tinit", "global",
 ];
 
 struct Random(u64);
