@@ -3,7 +3,7 @@
 //! A validator stops at the first thing that it does not know and cannot tell a damaged file from one that is ahead of
 //! it. We can: with everything switched on, only the damaged one is still invalid.
 
-use anyhow::{Error, anyhow};
+use anyhow::{Error, Result, anyhow};
 use hotfoot::{Config, Engine, Module};
 
 use crate::args::{self, EngineArgs};
@@ -12,9 +12,14 @@ use crate::args::{self, EngineArgs};
 pub fn explain(error: &Error, bytes: &[u8], engine: &EngineArgs, name: &str) -> Error {
     let missing = match missing_features(bytes, engine) {
         // The module is fine: the compiler has its own reason, and says itself what to do.
-        Some(missing) if missing.is_empty() => return anyhow!("{name} cannot be compiled: {error:#}"),
-        Some(missing) => missing,
-        None => return anyhow!("{name} cannot run: {error:#}; correct the program or build it again"),
+        Ok(missing) if missing.is_empty() => return anyhow!("{name} cannot be compiled: {error:#}"),
+        Ok(missing) => missing,
+        Err(error) => {
+            let reason = format!("{error:#}");
+            let is_advice = reason.contains("does not support");
+            let advice = if is_advice { "" } else { "; correct the program or build it again" };
+            return anyhow!("{name} cannot run: {reason}{advice}");
+        }
     };
     let (switches, unknown): (Vec<_>, Vec<_>) = missing.into_iter().partition(|feature| args::is_switch(feature));
     if unknown.is_empty() {
@@ -25,16 +30,18 @@ pub fn explain(error: &Error, bytes: &[u8], engine: &EngineArgs, name: &str) -> 
     anyhow!("{name} needs {list}, which hotfoot does not have yet; build it without ({error:#})")
 }
 
-/// The features that this module needs and does not get. None if it is invalid with all of them, too.
-fn missing_features(bytes: &[u8], engine: &EngineArgs) -> Option<Vec<&'static str>> {
+/// The features that this module needs and does not get.
+///
+/// # Errors
+/// When it is refused with all of them, too.
+fn missing_features(bytes: &[u8], engine: &EngineArgs) -> Result<Vec<&'static str>> {
     let accepts = |features: &[args::FeatureName]| {
         let mut config = Config::new();
-        engine.apply(&mut config).ok()?;
+        engine.apply(&mut config)?;
         for (_, set) in features {
             set(&mut config, true);
         }
-        let engine = Engine::new(&config).ok()?;
-        Module::validate(&engine, bytes).ok()
+        Module::validate(&Engine::new(&config)?, bytes)
     };
     let mut needed = args::feature_names();
     accepts(&needed)?;
@@ -43,11 +50,11 @@ fn missing_features(bytes: &[u8], engine: &EngineArgs) -> Option<Vec<&'static st
     while at > 0 {
         at -= 1;
         let feature = needed.remove(at);
-        if accepts(&needed).is_none() {
+        if accepts(&needed).is_err() {
             needed.insert(at, feature);
         }
     }
-    Some(needed.into_iter().map(|(name, _)| name).collect())
+    Ok(needed.into_iter().map(|(name, _)| name).collect())
 }
 
 #[cfg(test)]
@@ -67,6 +74,15 @@ mod tests {
         assert!(message(vector, "-W simd=n").ends_with("with -W simd"));
         let both = "(module (func (param v128) (result i32 i32) unreachable))";
         assert!(message(both, "-W simd=n,multi-value=n").ends_with("with -W multi-value,simd"));
+    }
+
+    #[test]
+    fn a_feature_that_does_not_exist_is_named() {
+        let structs = message("(module (type (struct)))", "");
+        assert!(structs.contains("garbage") && structs.contains("does not support"), "{structs}");
+        let wide =
+            message("(module (func (param i64 i64) (result i64 i64) local.get 0 local.get 1 i64.mul_wide_s))", "");
+        assert!(wide.contains("needs wide arithmetic, which hotfoot does not have yet; build it without"), "{wide}");
     }
 
     #[test]
