@@ -84,6 +84,13 @@ impl PoolingAllocationConfig {
         }
     }
 
+    /// For an engine without pooling: nothing stays idle.
+    pub(crate) fn keep_nothing(mut self) -> Self {
+        self.max_unused_warm_slots = 0;
+        self.total_core_instances = u32::MAX;
+        self
+    }
+
     /// How many pooled instances the engine may have, in use and idle. Default: 10,000.
     pub fn total_core_instances(&mut self, count: u32) -> &mut Self {
         self.total_core_instances = count;

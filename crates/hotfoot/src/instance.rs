@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use hotfoot_artifact::EntityIndex;
 
-use crate::config::InstanceAllocationStrategy;
+use crate::config::{InstanceAllocationStrategy, PoolingAllocationConfig};
 use crate::engine::Engine;
 use crate::externs::{Export, Extern, check_store};
 use crate::func::Func;
@@ -120,6 +120,61 @@ impl Instance {
         func.typed(&store).with_context(|| format!("the export has another type: `{name}`"))
     }
 
+    /// Makes this instance the starting point of others: what it holds now (memories, tables, globals, dropped segments)
+    /// is what they begin with, by copy-on-write and without running anything. The instance itself goes on.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, Instance, Module, Store};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::default();
+    /// let module = Module::new(&engine, r#"
+    ///     (module (global $n (mut i32) (i32.const 0))
+    ///       (func (export "next") (result i32)
+    ///         (global.set $n (i32.add (global.get $n) (i32.const 1))) (global.get $n)))
+    /// "#)?;
+    /// let mut store = Store::new(&engine, ());
+    /// let instance = Instance::new(&mut store, &module, &[])?;
+    /// let next = instance.get_typed_func::<(), i32>(&mut store, "next")?;
+    /// next.call(&mut store, ())?;
+    /// let snapshot = instance.snapshot(&mut store)?;
+    ///
+    /// let mut other = Store::new(&engine, ());
+    /// let copy = snapshot.instantiate(&mut other)?;
+    /// let next_of_copy = copy.get_typed_func::<(), i32>(&mut other, "next")?;
+    /// assert_eq!(next_of_copy.call(&mut other, ())?, 2);
+    /// assert_eq!(next.call(&mut store, ())?, 2);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When something cannot be captured: an import that is not a host function, a reference to a host value, an
+    /// exception or a function of others, a guest of this store on the stack. The error names it.
+    pub fn snapshot<T: 'static>(&self, mut store: impl AsContextMut<Data = T>) -> Result<InstancePre<T>> {
+        let mut store = store.as_context_mut();
+        check_store(self.store, store.vm());
+        let module = store.vm().instance(self.index).module().clone();
+        let (snapshot, imports) = call::capture(store, self.index)?;
+        let config = match &module.engine().config().allocation_strategy {
+            InstanceAllocationStrategy::Pooling(config) => config.clone(),
+            InstanceAllocationStrategy::OnDemand => PoolingAllocationConfig::new().keep_nothing(),
+        };
+        let definitions = imports.iter().cloned().map(Definition::HostFunc).collect();
+        let pool = Pool::new(&module, imports, Some(snapshot), &config, module.engine().pooled_instances());
+        let data = std::marker::PhantomData;
+        Ok(InstancePre { module, imports: definitions, pool: Some(PoolHandle::new(pool)), data })
+    }
+
+    /// Makes the instance what it was when it had just been made, where it is: handles to its exports stay good.
+    ///
+    /// # Errors
+    /// When it is not of a pool or a snapshot, or a guest of this store is on the stack; or when the start function,
+    /// which runs again, traps.
+    pub fn reset(&self, mut store: impl AsContextMut) -> Result<()> {
+        let mut store = store.as_context_mut();
+        check_store(self.store, store.vm());
+        call::reset(store, self.index)
+    }
+
     /// All exports, in the module's order.
     pub fn exports<'a, T: 'static>(
         &self,
@@ -213,7 +268,7 @@ impl<T: 'static> InstancePre<T> {
         });
         let pool = match (&engine.config().allocation_strategy, host_funcs.collect::<Option<Vec<_>>>()) {
             (InstanceAllocationStrategy::Pooling(config), Some(imports)) => {
-                Some(PoolHandle::new(Pool::new(&module, imports, config, engine.pooled_instances())))
+                Some(PoolHandle::new(Pool::new(&module, imports, None, config, engine.pooled_instances())))
             }
             _ => None,
         };

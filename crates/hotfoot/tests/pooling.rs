@@ -245,3 +245,117 @@ fn a_warm_instance_allocates_nothing_on_the_heap() {
     (0..100).for_each(|_| run());
     assert_eq!(ALLOCATIONS.get() - before, 0);
 }
+
+const COUNTER: &str = r#"(module
+  (import "host" "one" (func $one (param i32) (result i32)))
+  (memory (export "memory") 1 4)
+  (global $count (export "count") (mut i32) (i32.const 0))
+  (global $func (export "func") (mut funcref) (ref.null func))
+  (global $value (export "value") (mut externref) (ref.null extern))
+  (table $t (export "table") 2 8 funcref)
+  (data $d "passive")
+  (elem declare func $one)
+  (func $get (export "get") (result i32) (global.get $count))
+  (func (export "work")
+    (global.set $count (call $one (global.get $count)))
+    (global.set $func (ref.func $get))
+    (table.set $t (i32.const 0) (ref.func $get))
+    (table.set $t (i32.const 1) (ref.func $one))
+    (drop (table.grow $t (ref.func $get) (i32.const 3)))
+    (drop (memory.grow (i32.const 1)))
+    (i32.store (i32.const 70000) (i32.const 1234))
+    (data.drop $d))
+  (func (export "check") (result i32)
+    (i32.add (i32.load (i32.const 70000))
+      (i32.add (call_indirect $t (result i32) (i32.const 4))
+        (call_indirect $t (param i32) (result i32) (i32.const 100) (i32.const 1)))))
+  (func (export "init") (memory.init $d (i32.const 0) (i32.const 0) (i32.const 1))))"#;
+
+fn value(store: &mut Store<()>, instance: &hotfoot::Instance, name: &str) -> i32 {
+    instance.get_typed_func::<(), i32>(&mut *store, name).unwrap().call(store, ()).unwrap()
+}
+
+#[test]
+fn a_snapshot_starts_where_the_instance_stood() {
+    for engine in [engine(), Engine::default()] {
+        let pre = pre(&engine, COUNTER);
+        let mut store = Store::new(&engine, ());
+        let instance = pre.instantiate(&mut store).unwrap();
+        call(&mut store, &instance, "work").unwrap();
+        let snapshot = instance.snapshot(&mut store).unwrap();
+        call(&mut store, &instance, "work").unwrap();
+        drop(pre);
+        for _ in 0..20 {
+            let mut other = Store::new(&engine, ());
+            let copy = snapshot.instantiate(&mut other).unwrap();
+            assert_eq!(value(&mut other, &copy, "check"), 1234 + 1 + 101);
+            assert_eq!(copy.get_memory(&mut other, "memory").unwrap().size(&other), 2);
+            assert!(call(&mut other, &copy, "init").is_err(), "the segment was dropped");
+            call(&mut other, &copy, "work").unwrap();
+            assert_eq!(value(&mut other, &copy, "get"), 2, "its own functions, its own globals");
+            copy.reset(&mut other).unwrap();
+            assert_eq!(value(&mut other, &copy, "check"), 1234 + 1 + 101);
+            let again = copy.snapshot(&mut other).unwrap();
+            drop(other);
+            let mut third = Store::new(&engine, ());
+            let copy = again.instantiate(&mut third).unwrap();
+            assert_eq!(value(&mut third, &copy, "check"), 1234 + 1 + 101);
+        }
+        assert_eq!(value(&mut store, &instance, "get"), 2);
+    }
+}
+
+#[test]
+fn what_a_snapshot_cannot_keep_is_named() {
+    let engine = engine();
+    let pre = pre(&engine, COUNTER);
+    let mut store = Store::new(&engine, ());
+    let instance = pre.instantiate(&mut store).unwrap();
+    let refused = |store: &mut Store<()>| instance.snapshot(store).unwrap_err().to_string();
+
+    let global = instance.get_global(&mut store, "value").unwrap();
+    let host = hotfoot::ExternRef::new(&mut store, 5).unwrap();
+    global.set(&mut store, Val::ExternRef(Some(host))).unwrap();
+    let error = refused(&mut store);
+    assert!(error.contains("global 2 \"value\" holds an externref"), "{error}");
+    global.set(&mut store, Val::ExternRef(None)).unwrap();
+
+    let table = instance.get_table(&mut store, "table").unwrap();
+    let func = Func::wrap(&mut store, || 3);
+    table.set(&mut store, 1, func.into()).unwrap();
+    let error = refused(&mut store);
+    assert!(
+        error.contains("element 1 of table 0 \"table\" holds a function of another instance or of the host"),
+        "{error}"
+    );
+
+    let module = Module::new(&engine, r#"(module (import "a" "m" (memory 1)))"#).unwrap();
+    let memory = hotfoot::Memory::new(&mut store, hotfoot::MemoryType::new(1, None)).unwrap();
+    let other = hotfoot::Instance::new(&mut store, &module, &[memory.into()]).unwrap();
+    let error = other.snapshot(&mut store).unwrap_err().to_string();
+    assert!(error.contains("`a::m`"), "{error}");
+}
+
+#[test]
+fn a_running_guest_is_neither_captured_nor_reset() {
+    let engine = engine();
+    let mut linker: Linker<Option<hotfoot::Instance>> = Linker::new(&engine);
+    linker
+        .func_wrap("host", "look", |mut caller: Caller<'_, Option<hotfoot::Instance>>| -> Result<i32> {
+            let instance = caller.data().unwrap();
+            let snapshot = instance.snapshot(&mut caller).unwrap_err().to_string();
+            let reset = instance.reset(&mut caller).unwrap_err().to_string();
+            Ok(i32::from(snapshot.contains("on the stack") && reset.contains("on the stack")))
+        })
+        .unwrap();
+    let text =
+        r#"(module (import "host" "look" (func $look (result i32))) (func (export "run") (result i32) (call $look)))"#;
+    let pre = linker.instantiate_pre(&Module::new(&engine, text).unwrap()).unwrap();
+    let mut store = Store::new(&engine, None);
+    let instance = pre.instantiate(&mut store).unwrap();
+    *store.data_mut() = Some(instance);
+    let run = instance.get_typed_func::<(), i32>(&mut store, "run").unwrap();
+    assert_eq!(run.call(&mut store, ()).unwrap(), 1);
+    instance.reset(&mut store).unwrap();
+    assert_eq!(run.call(&mut store, ()).unwrap(), 1);
+}

@@ -14,9 +14,11 @@ use hotfoot_abi::vmctx::{VmContext, VmHostContext};
 use super::activation;
 use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmResults};
+use super::hostcall::AnyHostFunc;
 use super::instance::ImportValue;
 use super::pre::Pool;
 use super::slot::Slot;
+use super::snapshot::Snapshot;
 use super::store::{FuncPtr, GlobalPtr, VmStore};
 use super::trap::Pending;
 use crate::module::Module;
@@ -170,8 +172,30 @@ pub fn instantiate<T>(mut store: StoreContextMut<'_, T>, module: &Module, import
 /// As [`instantiate`].
 pub fn instantiate_pooled<T>(mut store: StoreContextMut<'_, T>, pool: &Arc<Pool>) -> Result<u32> {
     let number = store.vm().instantiate_pooled(pool)?;
-    run_start(store, number)?;
+    if pool.runs_start() {
+        run_start(store, number)?;
+    }
     Ok(number)
+}
+
+/// Makes a pooled instance what it was when it had just been made.
+///
+/// # Errors
+/// When it is not pooled or a guest of the store is on the stack, and as [`instantiate`].
+pub fn reset<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Result<()> {
+    store.vm().reset_instance(number)?;
+    if store.vm().instance(number).runs_start() {
+        run_start(store, number)?;
+    }
+    Ok(())
+}
+
+/// Captures an instance between calls; its imports come with it.
+///
+/// # Errors
+/// When something of its state cannot be captured; the error names it.
+pub fn capture<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Result<(Snapshot, Vec<Arc<AnyHostFunc>>)> {
+    store.vm().capture(number)
 }
 
 fn run_start<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Result<()> {

@@ -68,6 +68,11 @@ impl InstanceData {
         self.context.base()
     }
 
+    /// Bytes of the context.
+    pub(super) fn context_len(&self) -> usize {
+        self.context.len()
+    }
+
     /// Number in the store of a memory of the module.
     pub fn memory(&self, index: u32) -> u32 {
         self.memories[index as usize]

@@ -8,6 +8,7 @@
 //!  memory      linear memories        table      tables
 //!  image       what a memory starts with; tracking: which pages an instance wrote
 //!  pre         warm instances, ready to be used again; stock: where idle things wait, per thread
+//!  snapshot    a live instance as the starting point of others
 //!  allocator   where instances get their parts from
 //!  instance    one instance: its VM context and what it refers to
 //!  store       the owner of instances; context: the store with the host's data, and borrows of it
@@ -34,6 +35,7 @@ pub mod instance;
 pub mod memory;
 pub mod pre;
 pub mod slot;
+pub mod snapshot;
 pub mod stock;
 pub mod store;
 pub mod sys;

@@ -20,10 +20,12 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, ensure};
 use hotfoot_abi::vmctx::VmGlobal;
 
+use super::activation;
 use super::hostcall::AnyHostFunc;
 use super::image::MemoryImage;
 use super::instance::{ImportValue, InstanceData};
 use super::memory::{LinearMemory, MemoryData};
+use super::snapshot::Snapshot;
 use super::stock::Stock;
 use super::store::VmStore;
 use super::table::TableData;
@@ -38,6 +40,8 @@ pub struct Pool {
     config: PoolingAllocationConfig,
     /// Core instances of the whole engine, in use and idle.
     instances: Arc<AtomicU32>,
+    /// What instances start from, if not from what the module says.
+    snapshot: Option<Snapshot>,
     /// What each memory starts with, from the first instance on.
     images: Box<[OnceLock<Arc<MemoryImage>>]>,
     stock: Stock<Pool, InstanceData>,
@@ -82,6 +86,7 @@ impl Pool {
     pub fn new(
         module: &Module,
         imports: Vec<Arc<AnyHostFunc>>,
+        snapshot: Option<Snapshot>,
         config: &PoolingAllocationConfig,
         instances: &Arc<AtomicU32>,
     ) -> Pool {
@@ -90,9 +95,20 @@ impl Pool {
             imports,
             config: config.clone(),
             instances: instances.clone(),
+            snapshot,
             images: module.info().memories.iter().map(|_| OnceLock::new()).collect(),
             stock: Stock::new(),
         }
+    }
+
+    /// Whether new instances run the module's start function: those of a snapshot are past it.
+    pub fn runs_start(&self) -> bool {
+        self.snapshot.is_none()
+    }
+
+    /// Host functions that the instances import.
+    pub(super) fn imports(&self) -> &[Arc<AnyHostFunc>] {
+        &self.imports
     }
 
     /// Keeps nothing idle any more; for the last handle.
@@ -176,15 +192,26 @@ impl VmStore {
         let number = unsafe { self.instantiate(&pool.module, &imports)? };
         let tunables = *self.engine().tunables();
         for (index, memory) in self.memories[first_memory..].iter_mut().enumerate() {
-            let image = pool.image(index, memory.bytes())?;
             let keep = pool.config.linear_memory_keep_resident;
-            let len = memory.byte_len();
+            let (image, len) = match &pool.snapshot {
+                Some(snapshot) => snapshot.memories[index].clone(),
+                None => (pool.image(index, memory.bytes())?, memory.byte_len()),
+            };
             memory.replace(LinearMemory::from_image(&image, len, &tunables, keep)?);
             if !tunables.signals_based_traps {
                 memory.untrack();
             }
         }
         let instance = &mut self.instances[number as usize];
+        if let Some(snapshot) = &pool.snapshot {
+            let globals = snapshot.globals(instance);
+            instance.globals_mut().copy_from_slice(&globals);
+            instance.dropped_data.copy_from_slice(&snapshot.dropped_data);
+            instance.dropped_elements.copy_from_slice(&snapshot.dropped_elements);
+            for (index, table) in self.tables[first_table..].iter_mut().enumerate() {
+                table.reset(&snapshot.elements(index, instance));
+            }
+        }
         let home = Home {
             pool: Arc::as_ptr(pool),
             shelf,
@@ -200,6 +227,44 @@ impl VmStore {
         };
         instance.home = Some(Box::new(home));
         Ok(number)
+    }
+
+    /// Makes a pooled instance what it was when it had just been made, where it is.
+    ///
+    /// # Errors
+    /// When it is not pooled, a guest of the store is on the stack, or the host refuses.
+    pub(super) fn reset_instance(&mut self, number: u32) -> Result<()> {
+        // SAFETY: S9, the references end with this expression.
+        let running = unsafe { activation::chain() }.any(|activation| activation.store() == self.pointer());
+        ensure!(
+            !running,
+            "a guest of this store is on the stack: reset instances between calls, not from a host function"
+        );
+        let instance = &mut self.instances[number as usize];
+        let home = instance.home.take();
+        let home =
+            home.context("only instances of a pool or a snapshot can be reset: use `InstancePre` with pooling")?;
+        instance.restore(&home);
+        let (tables, memories) = (home.first_table, home.first_memory);
+        for (table, elements) in self.tables[tables..].iter_mut().zip(&home.elements) {
+            table.reset(elements);
+        }
+        let own = &mut self.memories[memories..memories + instance.memories.len()];
+        let result = own.iter_mut().try_for_each(|memory| memory.reset().map(drop));
+        instance.home = Some(home);
+        result
+    }
+
+    /// A host function that an instance imports; `None` if it is not one.
+    pub(super) fn imported_host_func(&self, instance: &InstanceData, index: u32) -> Option<Arc<AnyHostFunc>> {
+        if let Some(home) = &instance.home {
+            // SAFETY: S12, the instance is in use.
+            return unsafe { &*home.pool }.imports().get(index as usize).cloned();
+        }
+        let context = instance.func(index)?;
+        // SAFETY: S3, a function reference of this store.
+        let context: *const () = unsafe { context.as_non_null().as_ref() }.vmctx.cast_const().cast();
+        self.kept_funcs().iter().find(|func| std::ptr::eq(Arc::as_ptr(func).cast::<()>(), context)).cloned()
     }
 
     /// Makes an idle instance one of this store's.
@@ -258,12 +323,23 @@ fn give_back(pool: &Pool, shelf: usize, instance: Option<InstanceData>) {
 }
 
 impl InstanceData {
-    /// Makes everything what it was when the instance had just been made.
-    fn reset(&mut self) -> Result<()> {
-        let mut home = self.home.take().context("an instance without a home cannot be reset")?;
+    /// Makes globals and segments what they were.
+    fn restore(&mut self, home: &Home) {
         self.globals_mut().copy_from_slice(&home.globals);
         self.dropped_data.copy_from_slice(&home.dropped_data);
         self.dropped_elements.copy_from_slice(&home.dropped_elements);
+    }
+
+    /// Whether the start function is part of making the instance what it starts as.
+    pub(super) fn runs_start(&self) -> bool {
+        // SAFETY: S12, the instance is in use.
+        self.home.as_ref().is_none_or(|home| unsafe { &*home.pool }.runs_start())
+    }
+
+    /// Makes everything what it was when the instance had just been made.
+    fn reset(&mut self) -> Result<()> {
+        let mut home = self.home.take().context("an instance without a home cannot be reset")?;
+        self.restore(&home);
         for (table, elements) in home.tables.iter_mut().zip(&home.elements) {
             table.reset(elements);
         }

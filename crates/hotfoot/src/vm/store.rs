@@ -388,6 +388,10 @@ impl VmStore {
         FuncPtr(pointer)
     }
 
+    pub(super) fn kept_funcs(&self) -> &[Arc<AnyHostFunc>] {
+        &self.kept_funcs
+    }
+
     /// Keeps host functions alive that an instance imports.
     pub fn keep_host_funcs(&mut self, funcs: impl IntoIterator<Item = Arc<AnyHostFunc>>) {
         self.kept_funcs.extend(funcs);
