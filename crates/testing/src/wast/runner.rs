@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hotfoot::{Engine, Instance, Linker, Module, Store, Trap, Val};
+use hotfoot::{Engine, Instance, Linker, Module, Store, ThrownException, Trap, Val};
 use wast::token::Id;
 use wast::{QuoteWat, WastDirective, WastExecute, WastInvoke, WastRet};
 
@@ -54,7 +54,7 @@ impl Runner {
             WastDirective::AssertUnlinkable { module, message, .. } => {
                 self.assert_unlinkable(QuoteWat::Wat(module), message)
             }
-            WastDirective::AssertException { .. } => Err("exceptions are not supported".into()),
+            WastDirective::AssertException { exec, .. } => self.assert_exception(exec),
             WastDirective::AssertSuspension { .. } => Err("suspensions are not supported".into()),
             WastDirective::Thread(_) | WastDirective::Wait { .. } => Err("threads are not supported".into()),
         }
@@ -146,6 +146,14 @@ impl Runner {
         match self.execute(exec)? {
             Ok(actual) => Err(format!("returned {actual:?}, where the trap `{message}` is expected")),
             Err(error) => trap::check(&error, message),
+        }
+    }
+
+    fn assert_exception(&mut self, exec: WastExecute<'_>) -> Outcome {
+        match self.execute(exec)? {
+            Ok(actual) => Err(format!("returned {actual:?}, where an exception is expected")),
+            Err(error) if error.downcast_ref::<ThrownException>().is_some() => Ok(()),
+            Err(error) => Err(format!("failed without an exception, where one is expected: {error:#}")),
         }
     }
 

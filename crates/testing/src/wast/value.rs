@@ -18,6 +18,7 @@ pub(super) fn argument(store: &mut Store<()>, argument: &WastArg<'_>) -> Result<
         WastArgCore::RefNull(heap) => match hierarchy(heap) {
             Some(Hierarchy::Func) => Val::FuncRef(None),
             Some(Hierarchy::Extern) => Val::ExternRef(None),
+            Some(Hierarchy::Exn) => Val::ExnRef(None),
             None => return Err(format!("there is no such null in this engine: {heap:?}")),
         },
         WastArgCore::RefExtern(number) => {
@@ -33,6 +34,7 @@ pub(super) fn argument(store: &mut Store<()>, argument: &WastArg<'_>) -> Result<
 pub(super) enum Hierarchy {
     Func,
     Extern,
+    Exn,
 }
 
 /// Where a heap type belongs, or `None` when the engine has no such references.
@@ -40,6 +42,7 @@ pub(super) fn hierarchy(heap: &HeapType<'_>) -> Option<Hierarchy> {
     match heap {
         HeapType::Abstract { ty: AbstractHeapType::Func | AbstractHeapType::NoFunc, .. } => Some(Hierarchy::Func),
         HeapType::Abstract { ty: AbstractHeapType::Extern | AbstractHeapType::NoExtern, .. } => Some(Hierarchy::Extern),
+        HeapType::Abstract { ty: AbstractHeapType::Exn | AbstractHeapType::NoExn, .. } => Some(Hierarchy::Exn),
         _ => None,
     }
 }
