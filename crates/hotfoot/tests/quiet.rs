@@ -1,0 +1,98 @@
+//! A warm instance asks nothing of the kernel: no system call, no page fault.
+//!
+//! System calls are counted by forbidding them: in strict seccomp mode the kernel kills a process at its first system
+//! call other than read, write, exit and sigreturn.
+
+use std::mem::MaybeUninit;
+
+use hotfoot::{Config, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, Store};
+
+const GUEST: &str = r#"(module
+  (import "host" "log" (func $log (param i32)))
+  (memory (export "memory") 17)
+  (data (i32.const 0) "an image")
+  (data (i32.const 1000000) "another end of it")
+  (table $t 500 funcref)
+  (elem (i32.const 7) $f)
+  (global $g (mut i64) (i64.const 1))
+  (func $f (param $i i32)
+    (call $log (local.get $i))
+    (global.set $g (i64.add (global.get $g) (i64.const 5)))
+    (i32.store (i32.mul (local.get $i) (i32.const 16384)) (local.get $i)))
+  (func (export "run") (local $i i32)
+    (loop $next
+      (call_indirect $t (param i32) (local.get $i) (i32.const 7))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $i) (i32.const 64)))))
+)"#;
+
+fn warm() -> (Engine, InstancePre<u64>) {
+    let engine = Engine::new(Config::new().allocation_strategy(InstanceAllocationStrategy::pooling())).unwrap();
+    let mut linker: Linker<u64> = Linker::new(&engine);
+    linker
+        .func_wrap("host", "log", |mut caller: hotfoot::Caller<'_, u64>, x: u32| *caller.data_mut() += u64::from(x))
+        .unwrap();
+    let pre = linker.instantiate_pre(&Module::new(&engine, GUEST).unwrap()).unwrap();
+    (0..50).for_each(|_| run(&engine, &pre));
+    (engine, pre)
+}
+
+fn run(engine: &Engine, pre: &InstancePre<u64>) {
+    let mut store = Store::new(engine, 0);
+    let instance = pre.instantiate(&mut store).unwrap();
+    instance.get_typed_func::<(), ()>(&mut store, "run").unwrap().call(&mut store, ()).unwrap();
+    assert_eq!(*store.data(), 63 * 64 / 2);
+    instance.get_memory(&mut store, "memory").unwrap().write(&mut store, 16384, b"the host writes a hot page").unwrap();
+}
+
+#[test]
+fn no_system_call() {
+    let (engine, pre) = warm();
+    // SAFETY: S11, the child only runs code that takes no lock and allocates nothing, which is what is tested, and ends
+    // without running anything of this process.
+    let status = unsafe {
+        match libc::fork() {
+            0 => {
+                // 400 are too few for decay, which asks the kernel once in 512 resets.
+                let strict = libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_STRICT);
+                (0..400).for_each(|_| run(&engine, &pre));
+                libc::syscall(libc::SYS_exit, if strict == 0 { 0 } else { 3 });
+                unreachable!("exit does not return")
+            }
+            child => {
+                assert!(child > 0, "fork failed");
+                let mut status = 0;
+                assert_eq!(libc::waitpid(child, &mut status, 0), child);
+                status
+            }
+        }
+    };
+    assert!(
+        !libc::WIFSIGNALED(status),
+        "the child made a system call and was killed by signal {}",
+        libc::WTERMSIG(status)
+    );
+    assert_eq!(libc::WEXITSTATUS(status), 0, "the child could not forbid itself system calls");
+}
+
+fn page_faults() -> i64 {
+    let mut usage = MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: S11, the kernel fills the whole structure.
+    unsafe {
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()), 0);
+        let usage = usage.assume_init();
+        usage.ru_minflt + usage.ru_majflt
+    }
+}
+
+#[test]
+fn no_page_fault() {
+    let (engine, pre) = warm();
+    // The kernel may take a page away for reasons of its own; it will not in each of ten tries.
+    let faults = (0..10).map(|_| {
+        let before = page_faults();
+        (0..40).for_each(|_| run(&engine, &pre));
+        page_faults() - before
+    });
+    assert_eq!(faults.min(), Some(0));
+}
