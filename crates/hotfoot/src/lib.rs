@@ -78,3 +78,8 @@ pub use value::{Ref, V128, Val};
 pub use vm::context::{StoreContext, StoreContextMut};
 pub use vm::convert::{WasmParams, WasmResults, WasmRet, WasmTy};
 pub use vm::hostcall::Caller;
+
+/// The guide's examples run as tests of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/instances.md")]
+struct Guide;
