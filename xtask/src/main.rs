@@ -16,7 +16,8 @@ Usage: cargo xtask CHORE
   ci          run everything that must hold before a change lands (.ci/run)
   tidy        check the house rules that no compiler checks: what a file may hold, what documents name, …
   spec        run the official specification tests and print the table of docs/spec.md; --update-docs keeps it there
-  corpus DIR  run real programs and compare what they print; --hotfoot PATH names the command, --only NAME a program";
+  corpus DIR  run real programs and compare what they print; --hotfoot PATH names the command,
+              --only NAME a program, and options of the command may follow after --";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -21,16 +21,17 @@ use anyhow::{Context, Result, bail};
 use program::{Measured, Program};
 
 /// Runs the programs and prints the table. `--hotfoot PATH` names the command, `--only NAME` keeps the programs whose
-/// name contains it.
+/// name contains it, and words after `--` are options for the command.
 pub fn run(root: &Path, words: &[&str]) -> Result<()> {
     let mut hotfoot = root.join("target/release/hotfoot");
-    let (mut corpus, mut only) = (None, "");
+    let (mut corpus, mut only, mut options) = (None, "", Vec::new());
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} needs a value after it"));
         match *word {
             "--hotfoot" => hotfoot = PathBuf::from(value()?),
             "--only" => only = value()?,
+            "--" => options = words.by_ref().copied().collect(),
             option if option.starts_with('-') => bail!("there is no option {option}; there are --hotfoot and --only"),
             path => corpus = Some(PathBuf::from(path)),
         }
@@ -49,14 +50,14 @@ pub fn run(root: &Path, words: &[&str]) -> Result<()> {
             corpus.display()
         );
     }
-    report(&hotfoot, &programs)
+    report(&hotfoot, &options, &programs)
 }
 
-fn report(hotfoot: &Path, programs: &[Program]) -> Result<()> {
+fn report(hotfoot: &Path, options: &[&str], programs: &[Program]) -> Result<()> {
     println!("| program | ok | compile ms | run ms | hot part ms |\n|---|---|---:|---:|---:|");
     let mut complaints = Vec::new();
     for program in programs {
-        let Measured { times, complaint } = program.run(hotfoot)?;
+        let Measured { times, complaint } = program.run(hotfoot, options)?;
         let ok = if complaint.is_none() { "yes" } else { "NO" };
         let ms = |time: Option<f64>| time.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1}"));
         println!("| {} | {ok} | {} | {} | {} |", program.name, ms(times.compile), ms(times.run), ms(times.hot));

@@ -54,10 +54,11 @@ pub struct Measured {
 }
 
 impl Program {
-    /// Runs it once.
-    pub fn run(&self, hotfoot: &Path) -> Result<Measured> {
+    /// Runs it once, with options besides its own.
+    pub fn run(&self, hotfoot: &Path, options: &[&str]) -> Result<Measured> {
         let output = Command::new(hotfoot)
             .args(["run", "--time", "--bench-imports"])
+            .args(options)
             .args(&self.words)
             .current_dir(&self.folder)
             .output()
