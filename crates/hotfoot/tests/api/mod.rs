@@ -5,6 +5,8 @@ mod errors;
 mod host_functions;
 mod panics;
 mod reentrancy;
+mod stack;
+mod traps;
 
 use hotfoot::{Config, Engine, Extern, Instance, Module, Store, WasmParams, WasmResults};
 
