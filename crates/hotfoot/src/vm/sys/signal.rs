@@ -59,6 +59,12 @@ fn forward(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     };
     let previous = &previous[index];
     match previous.sa_sigaction {
+        libc::SIG_IGN if was_sent(info) => {}
+        libc::SIG_DFL if was_sent(info) => {
+            restore_default(signal);
+            // SAFETY: S9, sending this thread a signal is async-signal-safe; nothing would fault again by itself.
+            unsafe { libc::raise(signal) };
+        }
         libc::SIG_DFL | libc::SIG_IGN => restore_default(signal),
         handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: S9, a handler installed with SA_SIGINFO has this type.
@@ -71,6 +77,12 @@ fn forward(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
             handler(signal);
         }
     }
+}
+
+/// Whether someone sent the signal, and no instruction faulted.
+fn was_sent(info: *const siginfo_t) -> bool {
+    // SAFETY: S9, the kernel passes the signal's description; its codes for faults are positive.
+    unsafe { (*info).si_code <= 0 }
 }
 
 /// Lets the fault kill the process as it would have without us: the instruction runs again with the default action.
