@@ -25,7 +25,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::decode::{Body, Module};
 use crate::translate::env::{Env, NAMESPACE_BUILTIN};
 use crate::translate::{Scratch, translate};
-use crate::{Error, Options, trampoline};
+use crate::{Error, Isas, Options, trampoline};
 
 /// Stack of a compiling thread: parts of the code generator recurse over what they compile.
 const STACK_SIZE: usize = 16 << 20;
@@ -97,6 +97,11 @@ pub(crate) struct Compiled {
 }
 
 /// A thread's buffers.
+/// Most values that may be live at once in a function that is optimised: locals and operands. The allocator of registers
+/// takes time and memory with the square of them (40,000 took 18 GB), and no program that a person wrote has so many;
+/// past it a function is compiled without optimisation, in one pass.
+const MAX_OPTIMISED_LIVE: usize = 4000;
+
 struct Worker {
     context: Context,
     scratch: Scratch,
@@ -105,13 +110,15 @@ struct Worker {
 
 /// Compiles all functions and trampolines of a module.
 pub(crate) fn compile(
-    isa: &dyn TargetIsa,
+    isas: &Isas,
     options: &Options,
     module: &Module,
     bodies: Vec<Body<'_>>,
 ) -> Result<Compiled, Error> {
+    let isa = &*isas.optimising;
     let env = Env {
         isa,
+        simple_isa: &*isas.simple,
         module,
         tunables: options.tunables,
         relaxed_simd_deterministic: options.relaxed_simd_deterministic,
@@ -207,8 +214,9 @@ impl Worker {
 
     fn function(&mut self, env: &Env<'_>, (function, body): Body<'_>) -> Result<Code, Error> {
         let index = function.index;
-        translate(&mut self.scratch, &mut self.context, env, function, &body)?;
-        let mut code = self.generate(env.isa, || function_name(env.module, index))?;
+        let live = translate(&mut self.scratch, &mut self.context, env, function, &body)?;
+        let isa = if live <= MAX_OPTIMISED_LIVE { env.isa } else { env.simple_isa };
+        let mut code = self.generate(isa, || function_name(env.module, index))?;
         // The prologue and its trap belong to the function as a whole.
         let start = body.range().start as u32;
         code.locate(0, start);

@@ -70,9 +70,17 @@ impl Default for Options {
     }
 }
 
+/// One target, twice.
+pub(crate) struct Isas {
+    /// As the options say.
+    pub(crate) optimising: OwnedTargetIsa,
+    /// For functions that would take too long that way.
+    pub(crate) simple: OwnedTargetIsa,
+}
+
 /// Compiles modules for one target with one set of options.
 pub struct Compiler {
-    isa: OwnedTargetIsa,
+    isas: Isas,
     options: Options,
     header: Header,
 }
@@ -89,10 +97,11 @@ impl Compiler {
     /// # Errors
     /// When the target's settings contradict each other or what compiled code must have.
     pub fn new(target: Target, options: Options) -> Result<Compiler, Error> {
-        let isa = target.build(&options)?;
-        let (settings, isa_flags) = target::recorded(&*isa, &options);
+        let isas = Isas { optimising: target.build(&options, false)?, simple: target.build(&options, true)? };
+        let isa = &*isas.optimising;
+        let (settings, isa_flags) = target::recorded(isa, &options);
         let header = Header { target: isa.triple().to_string(), settings, isa_flags, tunables: options.tunables };
-        Ok(Compiler { isa, options, header })
+        Ok(Compiler { isas, options, header })
     }
 
     /// What artifacts of this compiler say about the code in them.
@@ -106,8 +115,8 @@ impl Compiler {
     /// When the bytes are no module, an invalid one, or one that uses what is not supported.
     pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, Error> {
         let (module, bodies) = decode::decode(wasm, self.options.features)?;
-        let compiled = driver::compile(&*self.isa, &self.options, &module, bodies)?;
-        let parts = link::link(&*self.isa, self.header(), module, compiled)?;
+        let compiled = driver::compile(&self.isas, &self.options, &module, bodies)?;
+        let parts = link::link(&*self.isas.optimising, self.header(), module, compiled)?;
         Ok(parts.write())
     }
 }

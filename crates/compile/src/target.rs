@@ -100,10 +100,11 @@ impl Target {
         self.triple.to_string()
     }
 
-    /// Builds the code generator.
-    pub(crate) fn build(&self, options: &Options) -> Result<OwnedTargetIsa, Error> {
+    /// Builds the code generator: as the options say, or the one that takes least time and memory.
+    pub(crate) fn build(&self, options: &Options, simple: bool) -> Result<OwnedTargetIsa, Error> {
         let mut flags = settings::builder();
         let opt_level = match options.opt_level {
+            _ if simple => "none",
             OptLevel::None => "none",
             OptLevel::Speed => "speed",
             OptLevel::SpeedAndSize => "speed_and_size",
@@ -123,7 +124,8 @@ impl Target {
             ("enable_table_access_spectre_mitigation", "true"),
         ];
         let theirs = self.flags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in ours.into_iter().chain(theirs) {
+        let simplest = simple.then_some(("regalloc_algorithm", "single_pass"));
+        for (name, value) in ours.into_iter().chain(theirs).chain(simplest) {
             apply(&mut flags, name, value).map_err(|error| Error::Target(format!("setting `{name}`: {error}")))?;
         }
         let flags = Flags::new(flags);

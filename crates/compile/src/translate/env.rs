@@ -16,6 +16,8 @@ pub(crate) const NAMESPACE_BUILTIN: u32 = 1;
 /// What every function of a module is translated against. Shared by all threads.
 pub(crate) struct Env<'a> {
     pub(crate) isa: &'a dyn TargetIsa,
+    /// The same target, for functions that are too large to be optimised.
+    pub(crate) simple_isa: &'a dyn TargetIsa,
     pub(crate) module: &'a Module,
     pub(crate) tunables: Tunables,
     /// Relaxed SIMD instructions do the same on every host.

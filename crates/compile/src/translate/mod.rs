@@ -105,14 +105,14 @@ pub(crate) struct Translator<'a, 'f> {
     builtins: [Option<FuncRef>; Builtin::COUNT],
 }
 
-/// Validates a function and translates it into `context`.
+/// Validates a function and translates it into `context`. Returns how many values may be live in it at once.
 pub(crate) fn translate(
     scratch: &mut Scratch,
     context: &mut Context,
     env: &Env<'_>,
     function: FuncToValidate<ValidatorResources>,
     body: &FunctionBody<'_>,
-) -> Result<(), Error> {
+) -> Result<usize, Error> {
     let index = function.index;
     let mut validator = function.into_validator(std::mem::take(&mut scratch.validator));
     context.clear();
@@ -156,17 +156,20 @@ pub(crate) fn translate(
         validator.define_locals(offset, count, ty)?;
         translator.define_locals(offset, count, ty)?;
     }
+    let mut deepest = 0;
     let mut operators = OperatorsReader::new(locals.get_binary_reader());
     while !operators.eof() {
         let (operator, offset) = operators.read_with_offset()?;
         validator.op(offset, &operator)?;
         translator.offset = offset;
         translator.operator(&operator)?;
+        deepest = deepest.max(translator.stack.len());
     }
     operators.finish()?;
     scratch.buffers = translator.finish();
+    let live = validator.len_locals() as usize + deepest;
     scratch.validator = validator.into_allocations();
-    Ok(())
+    Ok(live)
 }
 
 impl Access {
