@@ -14,7 +14,7 @@ use hotfoot_artifact::MemoryType;
 
 use super::image::MemoryImage;
 use super::sys::mmap::Mmap;
-use super::tracking::{ResetOutcome, Tracking};
+use super::tracking::Tracking;
 
 /// Address space that one linear memory owns.
 #[derive(Debug)]
@@ -102,16 +102,14 @@ impl LinearMemory {
     }
 
     /// Makes a memory that came from an image equal to it again.
-    fn reset(&mut self) -> Result<ResetOutcome> {
+    fn reset(&mut self) -> Result<()> {
         let tracking = self.tracking.as_mut().context("a memory without an image cannot be reset")?;
         let fresh = tracking.fresh_len();
-        let grown = self.byte_len > fresh;
-        if grown {
+        if self.byte_len > fresh {
             self.mmap.decommit(fresh..self.byte_len)?;
             self.byte_len = fresh;
         }
-        let outcome = tracking.reset(&mut self.mmap)?;
-        Ok(ResetOutcome { system_calls: outcome.system_calls || grown, ..outcome })
+        Ok(tracking.reset(&mut self.mmap)?)
     }
 
     /// What compiled code needs to know.
@@ -202,11 +200,11 @@ impl MemoryData {
     ///
     /// # Errors
     /// When it came from none, or the host refuses; then it must not be used again.
-    pub fn reset(&mut self) -> Result<ResetOutcome> {
-        let outcome = self.memory.reset()?;
+    pub fn reset(&mut self) -> Result<()> {
+        self.memory.reset()?;
         // SAFETY: S3, the definition lives as long as the instance; S2, nobody else writes it.
         unsafe { self.definition.write(self.memory.definition()) };
-        Ok(outcome)
+        Ok(())
     }
 
     /// Replaces the memory by an equal one at another place.

@@ -250,7 +250,7 @@ impl VmStore {
             table.reset(elements);
         }
         let own = &mut self.memories[memories..memories + instance.memories.len()];
-        let result = own.iter_mut().try_for_each(|memory| memory.reset().map(drop));
+        let result = own.iter_mut().try_for_each(|memory| memory.reset());
         instance.home = Some(home);
         result
     }
@@ -343,7 +343,7 @@ impl InstanceData {
         for (table, elements) in home.tables.iter_mut().zip(&home.elements) {
             table.reset(elements);
         }
-        let memories = home.memories.iter_mut().try_for_each(|memory| memory.reset().map(drop));
+        let memories = home.memories.iter_mut().try_for_each(|memory| memory.reset());
         self.home = Some(home);
         memories
     }

@@ -44,15 +44,6 @@ pub struct Tracking {
     keep_pages: usize,
 }
 
-/// What a reset did, for metrics.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResetOutcome {
-    /// Pages copied or cleared in place.
-    pub pages: usize,
-    /// Whether the kernel was asked or told anything.
-    pub system_calls: bool,
-}
-
 impl Tracking {
     /// Tracks a memory that is `len` bytes long, equal to the image, and read-only.
     pub fn new(image: Arc<MemoryImage>, len: usize, keep_bytes: usize) -> Tracking {
@@ -79,14 +70,13 @@ impl Tracking {
         self.hot.get(page / 64).is_none_or(|word| word.load(Ordering::Relaxed) & (1 << (page % 64)) != 0)
     }
 
-    /// Notes that a page is about to become writable. False when the limits are reached: then it is untracked.
+    /// Notes that a page is about to become writable; false when our limits are reached.
     fn mark(&self, page: usize) -> bool {
         let at = self.hot_pages.load(Ordering::Relaxed);
         let alone =
             !(page > 0 && self.is_hot(page - 1)) && (page + 1 >= self.len / page::size() || !self.is_hot(page + 1));
         let ranges = self.hot_ranges.load(Ordering::Relaxed) + usize::from(alone);
         if at >= self.list.len() || ranges > MAX_HOT_RANGES {
-            self.untracked.store(true, Ordering::Relaxed);
             return false;
         }
         self.hot_ranges.store(ranges, Ordering::Relaxed);
@@ -104,9 +94,18 @@ impl Tracking {
         if self.untracked.load(Ordering::Relaxed) || self.is_hot(page) {
             return false;
         }
+        self.make_writable(mapping, page).is_ok()
+    }
+
+    /// Makes a cold page hot. Where limits, ours or the kernel's, do not allow another hot page, everything becomes
+    /// writable: one mapping instead of many.
+    fn make_writable(&self, mapping: &Mmap, page: usize) -> std::io::Result<()> {
         let start = page * page::size();
-        let range = if self.mark(page) { start..start + page::size() } else { 0..self.len };
-        mapping.unprotect(range).is_ok()
+        if self.mark(page) && mapping.unprotect(start..start + page::size()).is_ok() {
+            return Ok(());
+        }
+        self.untracked.store(true, Ordering::Relaxed);
+        mapping.unprotect(0..self.len)
     }
 
     /// Makes a range writable before the host writes it.
@@ -119,11 +118,10 @@ impl Tracking {
             if self.is_hot(page) {
                 continue;
             }
-            let start = page * page::size();
-            if !self.mark(page) {
-                return mapping.unprotect(0..self.len);
+            self.make_writable(mapping, page)?;
+            if self.untracked.load(Ordering::Relaxed) {
+                break;
             }
-            mapping.unprotect(start..start + page::size())?;
         }
         Ok(())
     }
@@ -140,25 +138,23 @@ impl Tracking {
     ///
     /// # Errors
     /// When the kernel refuses what is needed; the memory must then not be used again.
-    pub fn reset(&mut self, mapping: &mut Mmap) -> std::io::Result<ResetOutcome> {
+    pub fn reset(&mut self, mapping: &mut Mmap) -> std::io::Result<()> {
         if *self.untracked.get_mut() {
             return self.reset_untracked(mapping);
         }
         let count = *self.hot_pages.get_mut();
         if count > self.keep_pages {
-            self.cool_all(mapping)?;
-            return Ok(ResetOutcome { pages: count, system_calls: true });
+            return self.cool_all(mapping);
         }
         self.resets = self.resets.wrapping_add(1);
         if self.resets.is_multiple_of(DECAY_PERIOD) {
-            self.decay(mapping)?;
-            return Ok(ResetOutcome { pages: count, system_calls: true });
+            return self.decay(mapping);
         }
         for at in 0..count {
             let start = self.list[at].load(Ordering::Relaxed) as usize * page::size();
             self.restore(mapping, start);
         }
-        Ok(ResetOutcome { pages: count, system_calls: false })
+        Ok(())
     }
 
     /// Copies one writable page back from the image.
@@ -217,7 +213,7 @@ impl Tracking {
         Ok(())
     }
 
-    fn reset_untracked(&mut self, mapping: &mut Mmap) -> std::io::Result<ResetOutcome> {
+    fn reset_untracked(&mut self, mapping: &mut Mmap) -> std::io::Result<()> {
         let base = mapping.base().as_ptr() as usize;
         let mut pages = 0;
         if pagemap::is_supported() {
@@ -230,10 +226,9 @@ impl Tracking {
                 for start in dirty.into_iter().flat_map(|range| range.step_by(page::size())) {
                     self.restore(mapping, start - base);
                 }
-                return Ok(ResetOutcome { pages, system_calls: true });
+                return Ok(());
             }
         }
-        mapping.discard(0..self.len)?;
-        Ok(ResetOutcome { pages, system_calls: true })
+        mapping.discard(0..self.len)
     }
 }
