@@ -331,6 +331,7 @@ impl VmStore {
 
     /// Adds a memory of the host's.
     pub fn new_memory(&mut self, ty: MemoryType) -> Result<u32> {
+        check_limits("memory", ty.minimum, ty.maximum, max_pages(&ty))?;
         self.check_memory_growth(0, &ty, ty.minimum)?.then_some(()).ok_or_else(|| limit_error("memory"))?;
         let memory = self.engine.allocator().memory(&ty, self.engine.tunables())?;
         let mut definition = Box::new(memory.definition());
@@ -346,6 +347,7 @@ impl VmStore {
     /// # Safety
     /// S7: the element is of the table's type and this store.
     pub(super) unsafe fn new_table(&mut self, ty: TableType, element: u64) -> Result<u32> {
+        check_limits("table", ty.minimum, ty.maximum, if ty.index64 { u64::MAX } else { u32::MAX.into() })?;
         self.check_table_growth(0, &ty, ty.minimum)?.then_some(()).ok_or_else(|| limit_error("table"))?;
         let elements = self.engine.allocator().table(&ty)?;
         let mut definition = Box::new(VmTable { base: std::ptr::null_mut(), len: 0 });
@@ -494,8 +496,7 @@ impl VmStore {
     /// When the limiter wants the guest to trap.
     pub fn grow_memory(&mut self, index: u32, delta: u64) -> Result<Option<u64>> {
         let (current, ty) = (self.memory(index).pages(), self.memory(index).ty());
-        let type_limit = if ty.index64 { 1 << 48 } else { 1 << 16 };
-        let limit = ty.maximum.unwrap_or(u64::MAX).min(type_limit);
+        let limit = ty.maximum.unwrap_or(u64::MAX).min(max_pages(&ty));
         let desired = current.saturating_add(delta);
         if desired > limit || !self.check_memory_growth(current, &ty, desired)? {
             return Ok(None);
@@ -531,6 +532,21 @@ impl VmStore {
     pub(super) fn trap_unless(condition: bool, code: TrapCode) -> Result<()> {
         if condition { Ok(()) } else { Err(code.into()) }
     }
+}
+
+/// Most pages that indices of the memory's type reach.
+fn max_pages(ty: &MemoryType) -> u64 {
+    if ty.index64 { 1 << 48 } else { 1 << 16 }
+}
+
+/// Validity of limits (section 3.2.1), which a module's types have and the host's may not.
+fn check_limits(what: &str, minimum: u64, maximum: Option<u64>, range: u64) -> Result<()> {
+    let most = maximum.unwrap_or(minimum);
+    ensure!(
+        minimum <= most && most <= range,
+        "there cannot be a {what} with the limits {minimum} and {most}: the first must not exceed the second, nor that {range}"
+    );
+    Ok(())
 }
 
 fn limit_error(what: &str) -> anyhow::Error {
