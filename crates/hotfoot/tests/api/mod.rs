@@ -1,11 +1,15 @@
 //! What the tests share: the kinds of engines, and short ways to an instance.
 
+mod calls;
 mod engines;
 mod errors;
+mod globals;
 mod host_functions;
+mod memories;
 mod panics;
 mod reentrancy;
 mod stack;
+mod tables;
 mod traps;
 
 use hotfoot::{Config, Engine, Extern, Instance, Module, Store, WasmParams, WasmResults};
