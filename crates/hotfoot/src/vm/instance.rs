@@ -277,10 +277,13 @@ impl VmStore {
             home: None,
         };
         self.instances.push(instance);
+        let (first_memory, first_table) = (self.memories.len(), self.tables.len());
         // SAFETY: S4, a fresh context of this module's layout; S7, by the caller's promise.
         let filled = unsafe { self.fill_context(number, imports) };
         if let Err(error) = filled {
-            // Nothing outside can refer to it yet.
+            // Nothing outside can refer to it yet, nor to the parts that it got.
+            self.memories.truncate(first_memory);
+            self.tables.truncate(first_table);
             self.instances.pop();
             return Err(error);
         }
