@@ -1,16 +1,22 @@
 //! What the tests share: the kinds of engines, and short ways to an instance.
 
+mod artifacts;
 mod calls;
 mod engines;
 mod errors;
 mod globals;
 mod host_functions;
+mod limits;
+mod linker;
 mod memories;
+mod modules;
 mod panics;
 mod reentrancy;
 mod stack;
+mod stores;
 mod tables;
 mod traps;
+mod trust;
 
 use hotfoot::{Config, Engine, Extern, Instance, Module, Store, WasmParams, WasmResults};
 
