@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let only = arguments.iter().position(|argument| argument == "--only").and_then(|at| arguments.get(at + 1));
-    println!("{:<28} {:>10} {:>12} {:>12} {:>9} {:>9}", "one instance, median", "hotfoot", "peer best", "peer default", "best/us", "dflt/us");
+    println!("{:<28} {:>10} {:>12} {:>12} {:>9} {:>9}", "one instance, median", "hotfoot", "peer best", "peer default", "best/ours", "dflt/ours");
     for guest in guests::all() {
         if only.is_some_and(|pattern| !guest.name.contains(pattern.as_str())) {
             continue;

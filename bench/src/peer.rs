@@ -8,6 +8,16 @@ use crate::guests::Guest;
 
 /// Runs instances of a guest.
 pub fn runner(guest: &Guest, best: bool) -> Result<Runner> {
+    let mut run = prepare(guest, best).map_err(ours)?;
+    Ok(Box::new(move || run().map_err(ours)))
+}
+
+/// The peer has an error type of its own.
+fn ours(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:?}")
+}
+
+fn prepare(guest: &Guest, best: bool) -> wasmtime::Result<impl FnMut() -> wasmtime::Result<()> + use<>> {
     let mut pool = PoolingAllocationConfig::default();
     pool.max_memory_size(1 << 32).total_memories(100).total_tables(100);
     if best {
@@ -21,9 +31,9 @@ pub fn runner(guest: &Guest, best: bool) -> Result<Runner> {
         linker.func_wrap("h", &format!("f{index}"), || {})?;
     }
     let pre = linker.instantiate_pre(&Module::new(&engine, &guest.wat)?)?;
-    Ok(Box::new(move || {
+    Ok(move || {
         let mut store = Store::new(&engine, ());
         let instance = pre.instantiate(&mut store)?;
-        Ok(instance.get_typed_func::<(), ()>(&mut store, "run")?.call(&mut store, ())?)
-    }))
+        instance.get_typed_func::<(), ()>(&mut store, "run")?.call(&mut store, ())
+    })
 }
