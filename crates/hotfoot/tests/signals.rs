@@ -106,8 +106,8 @@ fn assert_traps(store: &mut Store<()>, instance: Instance) {
     }
 }
 
-/// What the started process does, by name. It must not return where it is to die.
-fn run_scenario(name: &str) {
+/// Faults, each of which ends the process.
+fn fault(name: &str) -> bool {
     match name {
         "handler with information" => {
             set_action(libc::SIGSEGV, exit_with_address as *const () as usize, libc::SA_SIGINFO);
@@ -125,7 +125,9 @@ fn run_scenario(name: &str) {
         "host function" => {
             set_action(libc::SIGSEGV, exit_with_address as *const () as usize, libc::SA_SIGINFO);
             let mut store = store();
-            let host = Func::wrap(&mut store, || drop(read(NOWHERE)));
+            let host = Func::wrap(&mut store, || {
+                read(NOWHERE);
+            });
             let instance = instance(&mut store, host);
             let _ = call(&mut store, instance, "host");
         }
@@ -150,7 +152,9 @@ fn run_scenario(name: &str) {
         "default action" => {
             default_action(libc::SIGSEGV);
             let mut store = store();
-            let host = Func::wrap(&mut store, || drop(read(NOWHERE)));
+            let host = Func::wrap(&mut store, || {
+                read(NOWHERE);
+            });
             let instance = instance(&mut store, host);
             assert_traps(&mut store, instance);
             let _ = call(&mut store, instance, "host");
@@ -164,6 +168,14 @@ fn run_scenario(name: &str) {
             let _engine = Engine::default();
             read(NOWHERE);
         }
+        _ => return false,
+    }
+    true
+}
+
+/// What is no fault, and what the process may survive.
+fn signal(name: &str) -> bool {
+    match name {
         "sent, default action" => {
             default_action(libc::SIGSEGV);
             let _engine = Engine::default();
@@ -181,7 +193,7 @@ fn run_scenario(name: &str) {
         }
         "handler that goes on" => {
             let signals = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
-            signals.map(|signal| set_action(signal, count as *const () as usize, 0));
+            signals.into_iter().for_each(|signal| set_action(signal, count as *const () as usize, 0));
             let mut store = store();
             let host = Func::wrap(&mut store, move || signals.into_iter().for_each(raise));
             let instance = instance(&mut store, host);
@@ -204,19 +216,21 @@ fn run_scenario(name: &str) {
         "stack overflow of the host" => {
             fn forever(depth: usize) -> usize {
                 let room = std::hint::black_box([depth; 100]);
-                forever(depth + 1) + room[depth % 100]
+                if room[99] == usize::MAX { 0 } else { forever(depth + 1) + room[depth % 100] }
             }
             let run = || {
                 let mut store = store();
-                let host = Func::wrap(&mut store, || drop(std::hint::black_box(forever(0))));
+                let host = Func::wrap(&mut store, || {
+                    std::hint::black_box(forever(0));
+                });
                 let instance = instance(&mut store, host);
                 let _ = call(&mut store, instance, "host");
             };
             let _ = std::thread::spawn(run).join();
         }
-        _ => panic!("there is no scenario of this name: {name}"),
+        _ => return false,
     }
-    std::process::exit(SURVIVED);
+    true
 }
 
 /// Runs a scenario in a process of its own.
@@ -243,7 +257,8 @@ fn assert_killed(scenario: &str, signal: c_int) -> String {
 #[test]
 fn scenario() {
     if let Ok(name) = std::env::var(SCENARIO) {
-        run_scenario(&name);
+        assert!(fault(&name) || signal(&name), "there is no scenario of this name: {name}");
+        std::process::exit(SURVIVED);
     }
 }
 

@@ -3,7 +3,7 @@
 use hotfoot::{Config, Engine, IncompatibleArtifact, Instance, Module, Store, Trap, WasmBacktrace};
 
 use super::trust::{deserialize, deserialize_file};
-use super::{call, compile, engines};
+use super::{Change, call, compile, engines};
 
 const TEXT: &str = r#"(module $kept
     (import "host" "f" (func $f (param i32) (result i32)))
@@ -75,7 +75,7 @@ fn the_same_input_gives_the_same_bytes() {
 fn an_artifact_of_other_settings_is_refused_by_name() {
     let engine = Engine::default();
     let bytes = engine.precompile_module(TEXT.as_bytes()).unwrap();
-    let settings: [(fn(&mut Config) -> &mut Config, &str); 4] = [
+    let settings: [(Change, &str); 4] = [
         (|config| config.signals_based_traps(false), "signals_based_traps"),
         (|config| config.memory_reservation(1 << 20), "memory_reservation"),
         (|config| config.memory_guard_size(1 << 20), "memory_guard_size"),

@@ -19,7 +19,7 @@ fn value(ty: ValType, at: usize, host: Rooted<ExternRef>, func: Func) -> Val {
         ValType::F32 => Val::F32(0x7f80_0000 | number as u32),
         ValType::F64 => Val::F64(0xfff0_0000_0000_0000 | number),
         ValType::V128 => Val::V128(V128::from(u128::MAX - u128::from(number))),
-        ValType::EXTERNREF => Val::ExternRef((at % 2 == 0).then_some(host)),
+        ValType::EXTERNREF => Val::ExternRef(at.is_multiple_of(2).then_some(host)),
         _ => Val::FuncRef((at % 2 == 1).then_some(func)),
     }
 }

@@ -22,7 +22,7 @@ use hotfoot::{Config, Engine, Extern, Instance, Module, Store, WasmParams, WasmR
 
 /// Every way of making sure that a guest stays inside, by name.
 pub fn engines() -> [(&'static str, Engine); 4] {
-    let engine = |settings: fn(&mut Config) -> &mut Config| Engine::new(settings(&mut Config::new())).unwrap();
+    let engine = |settings: Change| Engine::new(settings(&mut Config::new())).unwrap();
     [
         ("default", engine(|config| config)),
         ("explicit checks", engine(|config| config.signals_based_traps(false))),
@@ -30,6 +30,9 @@ pub fn engines() -> [(&'static str, Engine); 4] {
         ("pinned", engine(|config| config.memory_may_move(false))),
     ]
 }
+
+/// A change of settings.
+pub type Change = fn(&mut Config) -> &mut Config;
 
 /// Compiles a module, and shows its text when that fails.
 pub fn compile(engine: &Engine, text: &str) -> Module {
