@@ -1,6 +1,5 @@
 //! A module: compiled code, mapped, and the interface of the WebAssembly module that it came from.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,7 +37,8 @@ struct Shared {
     type_ids: Box<[u32]>,
     /// Engine-wide number of a type and the code offset of its wasm→host trampoline, ascending.
     host_trampolines: Vec<(u32, u32)>,
-    exports: HashMap<String, EntityIndex>,
+    /// Numbers of the exports, by name.
+    exports_by_name: Box<[u32]>,
 }
 
 /// An artifact that this engine cannot use.
@@ -97,7 +97,8 @@ impl Module {
             .collect();
         host_trampolines.sort_unstable();
         host_trampolines.dedup_by_key(|(id, _)| *id);
-        let exports = info.exports.iter().map(|export| (export.name.clone(), export.entity)).collect();
+        let mut exports_by_name: Box<[u32]> = (0..info.exports.len() as u32).collect();
+        exports_by_name.sort_unstable_by_key(|index| &info.exports[*index as usize].name);
         let shared = Shared {
             engine: engine.clone(),
             counts,
@@ -105,7 +106,7 @@ impl Module {
             type_ids: types.iter().map(FuncType::id).collect(),
             types,
             host_trampolines,
-            exports,
+            exports_by_name,
             info,
             code: Arc::new(code),
         };
@@ -146,7 +147,7 @@ impl Module {
 
     /// The type of the export with this name.
     pub fn get_export(&self, name: &str) -> Option<ExternType> {
-        self.shared.exports.get(name).map(|entity| self.type_of(*entity))
+        self.export_index(name).map(|entity| self.type_of(entity))
     }
 
     /// Addresses of the machine code in this process.
@@ -202,7 +203,10 @@ impl Module {
     }
 
     pub(crate) fn export_index(&self, name: &str) -> Option<EntityIndex> {
-        self.shared.exports.get(name).copied()
+        let exports = &self.shared.info.exports;
+        let name_of = |index: &u32| exports[*index as usize].name.as_str();
+        let at = self.shared.exports_by_name.binary_search_by_key(&name, name_of).ok()?;
+        Some(exports[self.shared.exports_by_name[at] as usize].entity)
     }
 
     /// The wasm→host trampoline for an engine-wide type number, or null if the module has none.
