@@ -165,6 +165,8 @@ pub struct ModuleInfo {
     pub start: Option<u32>,
     /// How many defined functions a reference can name (exported, in an element segment, in `ref.func`, or started).
     pub escaping_funcs: u32,
+    /// Whether a function has a `table.set`, the one change to a table that the runtime does not see.
+    pub sets_tables: bool,
 }
 
 impl ModuleInfo {

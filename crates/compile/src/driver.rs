@@ -75,6 +75,8 @@ pub(crate) struct Code {
     pub(crate) addresses: Vec<(u32, u32)>,
     /// Calls with handlers, ascending.
     pub(crate) call_sites: Vec<CallSite>,
+    /// Whether it has a `table.set`.
+    pub(crate) sets_tables: bool,
 }
 
 impl Code {
@@ -214,9 +216,10 @@ impl Worker {
 
     fn function(&mut self, env: &Env<'_>, (function, body): Body<'_>) -> Result<Code, Error> {
         let index = function.index;
-        let live = translate(&mut self.scratch, &mut self.context, env, function, &body)?;
-        let isa = if live <= MAX_OPTIMISED_LIVE { env.isa } else { env.simple_isa };
+        let translated = translate(&mut self.scratch, &mut self.context, env, function, &body)?;
+        let isa = if translated.live <= MAX_OPTIMISED_LIVE { env.isa } else { env.simple_isa };
         let mut code = self.generate(isa, || function_name(env.module, index))?;
+        code.sets_tables = translated.sets_tables;
         // The prologue and its trap belong to the function as a whole.
         let start = body.range().start as u32;
         code.locate(0, start);
@@ -256,6 +259,7 @@ impl Worker {
             traps: buffer.traps().iter().map(|trap| (trap.offset, trap.code.as_raw().get())).collect(),
             addresses: located.map(|location| (location.start, location.loc.bits())).collect(),
             call_sites,
+            sets_tables: false,
         })
     }
 

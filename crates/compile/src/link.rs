@@ -10,7 +10,9 @@ use cranelift_codegen::ir;
 use cranelift_codegen::isa::TargetIsa;
 use hotfoot_abi::builtin::Builtin;
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_artifact::{Address, CallSite, CodeRange, Handler, Header, NONE, Parts, Tables, Trampolines, Trap};
+use hotfoot_artifact::{
+    Address, CallSite, CodeRange, Handler, Header, ModuleInfo, NONE, Parts, Tables, Trampolines, Trap,
+};
 
 use crate::Error;
 use crate::decode::Module;
@@ -68,7 +70,9 @@ pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled
         handlers: linker.handlers,
         names: module.names,
     };
-    Ok(Parts { header, info: module.info, text, data: module.data, tables })
+    let sets_tables = functions.iter().any(|code| code.sets_tables);
+    let info = ModuleInfo { sets_tables, ..module.info };
+    Ok(Parts { header, info, text, data: module.data, tables })
 }
 
 struct Linker {

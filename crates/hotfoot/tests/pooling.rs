@@ -359,3 +359,38 @@ fn a_running_guest_is_neither_captured_nor_reset() {
     instance.reset(&mut store).unwrap();
     assert_eq!(run.call(&mut store, ()).unwrap(), 1);
 }
+
+/// A table that its own module cannot change is not copied at reset, unless someone else changed it: the host, or an
+/// instance that imports it.
+#[test]
+fn a_table_that_others_change_is_reset_too() {
+    let engine = engine();
+    let pre = pre(
+        &engine,
+        r#"(module (table (export "table") 3 5 funcref) (elem (i32.const 0) $f) (func $f (export "f"))
+             (func (export "grow") (drop (table.grow (ref.null func) (i32.const 1))))
+             (func (export "fill") (table.fill (i32.const 0) (ref.null func) (i32.const 2))))"#,
+    );
+    let setter = r#"(module (import "a" "table" (table 3 funcref)) (func (export "set") (table.set (i32.const 2) (table.get (i32.const 0)))))"#;
+    let setter = Module::new(&engine, setter).unwrap();
+    for round in 0..20 {
+        let mut store = Store::new(&engine, ());
+        let instance = pre.instantiate(&mut store).unwrap();
+        let table = instance.get_table(&mut store, "table").unwrap();
+        let nulls: Vec<bool> = (0..table.size(&store)).map(|at| table.get(&mut store, at).unwrap().is_null()).collect();
+        assert_eq!(nulls, [false, true, true], "round {round}");
+        match round % 5 {
+            0 => call(&mut store, &instance, "grow").unwrap(),
+            1 => call(&mut store, &instance, "fill").unwrap(),
+            2 => {
+                let other = hotfoot::Instance::new(&mut store, &setter, &[table.into()]).unwrap();
+                call(&mut store, &other, "set").unwrap();
+            }
+            3 => {
+                let func = instance.get_func(&mut store, "f").unwrap();
+                table.set(&mut store, 1, func.into()).unwrap();
+            }
+            _ => {}
+        }
+    }
+}

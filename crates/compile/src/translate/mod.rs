@@ -105,14 +105,22 @@ pub(crate) struct Translator<'a, 'f> {
     builtins: [Option<FuncRef>; Builtin::COUNT],
 }
 
-/// Validates a function and translates it into `context`. Returns how many values may be live in it at once.
+/// What is known of a function once it is translated.
+pub(crate) struct Translated {
+    /// How many values may be live in it at once.
+    pub(crate) live: usize,
+    /// Whether it has a `table.set`, the one change to a table that the runtime does not see.
+    pub(crate) sets_tables: bool,
+}
+
+/// Validates a function and translates it into `context`.
 pub(crate) fn translate(
     scratch: &mut Scratch,
     context: &mut Context,
     env: &Env<'_>,
     function: FuncToValidate<ValidatorResources>,
     body: &FunctionBody<'_>,
-) -> Result<usize, Error> {
+) -> Result<Translated, Error> {
     let index = function.index;
     let mut validator = function.into_validator(std::mem::take(&mut scratch.validator));
     context.clear();
@@ -156,7 +164,7 @@ pub(crate) fn translate(
         validator.define_locals(offset, count, ty)?;
         translator.define_locals(offset, count, ty)?;
     }
-    let mut deepest = 0;
+    let (mut deepest, mut sets_tables) = (0, false);
     let mut operators = OperatorsReader::new(locals.get_binary_reader());
     while !operators.eof() {
         let (operator, offset) = operators.read_with_offset()?;
@@ -164,12 +172,13 @@ pub(crate) fn translate(
         translator.offset = offset;
         translator.operator(&operator)?;
         deepest = deepest.max(translator.stack.len());
+        sets_tables |= matches!(operator, Operator::TableSet { .. });
     }
     operators.finish()?;
     scratch.buffers = translator.finish();
     let live = validator.len_locals() as usize + deepest;
     scratch.validator = validator.into_allocations();
-    Ok(live)
+    Ok(Translated { live, sets_tables })
 }
 
 impl Access {

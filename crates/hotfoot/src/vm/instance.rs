@@ -337,6 +337,7 @@ impl VmStore {
                         funcs += 1;
                     }
                     ImportValue::Table(index) => {
+                        self.tables[*index as usize].set_settable(true);
                         let definition = self.table(*index).definition();
                         at(layout.imported_table(tables.len() as u32)).cast().write(definition);
                         tables.push(*index);

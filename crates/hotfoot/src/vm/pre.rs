@@ -212,6 +212,11 @@ impl VmStore {
                 table.reset(&snapshot.elements(index, instance));
             }
         }
+        let keep = |table: &mut TableData| {
+            table.set_settable(pool.module.info().sets_tables);
+            table.keep_elements()
+        };
+        let elements = self.tables[first_table..].iter_mut().map(keep).collect();
         let home = Home {
             pool: Arc::as_ptr(pool),
             shelf,
@@ -221,7 +226,7 @@ impl VmStore {
             first_memory,
             first_table,
             globals: instance.globals().into(),
-            elements: self.tables[first_table..].iter().map(TableData::elements).collect(),
+            elements,
             dropped_data: instance.dropped_data.clone(),
             dropped_elements: instance.dropped_elements.clone(),
         };

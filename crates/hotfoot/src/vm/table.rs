@@ -19,6 +19,10 @@ pub struct TableData {
     elements: Vec<u64>,
     ty: TableType,
     definition: NonNull<VmTable>,
+    /// Whether an element may have changed since [`TableData::keep_elements`] or [`TableData::reset`].
+    changed: bool,
+    /// Whether compiled code may set elements, which nobody notices.
+    settable: bool,
 }
 
 /// Elements of a new table, all null.
@@ -44,7 +48,7 @@ impl TableData {
     /// # Safety
     /// S3: `definition` is writable, aligned, and lives as long as the store that will own this.
     pub unsafe fn new(elements: Vec<u64>, ty: TableType, definition: NonNull<VmTable>) -> TableData {
-        let mut table = TableData { elements, ty, definition };
+        let mut table = TableData { elements, ty, definition, changed: true, settable: true };
         table.publish();
         table
     }
@@ -87,6 +91,7 @@ impl TableData {
     /// # Safety
     /// S7: the element is of the table's type and store.
     pub unsafe fn set(&mut self, index: u64, element: u64) -> bool {
+        self.changed = true;
         let inside = index < self.len();
         if inside {
             // SAFETY: S3, the index is inside the array, which nobody else uses meanwhile (S2).
@@ -100,6 +105,7 @@ impl TableData {
     /// # Safety
     /// S7: the element is of the table's type and store.
     pub unsafe fn fill(&mut self, start: u64, element: u64, len: u64) -> bool {
+        self.changed = true;
         let inside = start.checked_add(len).is_some_and(|end| end <= self.len());
         if inside {
             // SAFETY: S3, the range is inside the array, which nobody else uses meanwhile (S2).
@@ -120,6 +126,8 @@ impl TableData {
         src_start: u64,
         len: u64,
     ) -> bool {
+        // SAFETY: S2, the caller holds the store exclusively.
+        unsafe { (*dst.as_ptr()).changed = true };
         // SAFETY: S2, the caller holds the store exclusively; only lengths and bases are read here.
         let (dst, src) = unsafe { (dst.as_ref(), src.as_ref()) };
         let inside = |start: u64, table: &TableData| start.checked_add(len).is_some_and(|end| end <= table.len());
@@ -133,14 +141,29 @@ impl TableData {
         fits
     }
 
+    /// Says whether compiled code may set elements.
+    pub fn set_settable(&mut self, settable: bool) {
+        self.settable = settable;
+    }
+
+    /// A copy of all elements, to reset to.
+    pub fn keep_elements(&mut self) -> Box<[u64]> {
+        self.changed = false;
+        self.elements()
+    }
+
     /// A copy of all elements.
     pub fn elements(&self) -> Box<[u64]> {
         // SAFETY: S3, the whole array, which nobody writes meanwhile (S2).
         unsafe { std::slice::from_raw_parts(self.base(), self.elements.len()) }.into()
     }
 
-    /// Makes the table what it was when [`TableData::elements`] was asked.
+    /// Makes the table what it was when [`TableData::keep_elements`] was asked.
     pub fn reset(&mut self, elements: &[u64]) {
+        if !self.changed && !self.settable {
+            return;
+        }
+        self.changed = false;
         if self.elements.len() != elements.len() {
             self.elements.resize(elements.len(), 0);
             self.publish();
@@ -159,6 +182,7 @@ impl TableData {
     /// # Safety
     /// S7: the element is of the table's type and store.
     pub unsafe fn grow(&mut self, new_len: u64, element: u64) -> bool {
+        self.changed = true;
         let additional = new_len.saturating_sub(self.len()) as usize;
         let reserved = self.elements.try_reserve(additional).is_ok();
         if reserved {
