@@ -75,6 +75,8 @@ pub(crate) struct Code {
     pub(crate) addresses: Vec<(u32, u32)>,
     /// Calls with handlers, ascending.
     pub(crate) call_sites: Vec<CallSite>,
+    /// Bytes of stack that a call of it takes.
+    frame_size: u32,
     /// Whether it has a `table.set`.
     pub(crate) sets_tables: bool,
 }
@@ -103,6 +105,10 @@ pub(crate) struct Compiled {
 /// takes time and memory with the square of them (40,000 took 18 GB), and no program that a person wrote has so many;
 /// past it a function is compiled without optimisation, in one pass.
 const MAX_OPTIMISED_LIVE: usize = 4000;
+
+/// Largest frame where the code itself checks for stack overflow: it does so after the frame was made, so a frame must
+/// fit what a thread has below the limit. With signals the prologue checks first, and any size is safe.
+const MAX_CHECKED_FRAME: u32 = 256 << 10;
 
 struct Worker {
     context: Context,
@@ -219,6 +225,9 @@ impl Worker {
         let translated = translate(&mut self.scratch, &mut self.context, env, function, &body)?;
         let isa = if translated.live <= MAX_OPTIMISED_LIVE { env.isa } else { env.simple_isa };
         let mut code = self.generate(isa, || function_name(env.module, index))?;
+        if !env.tunables.signals_based_traps && code.frame_size > MAX_CHECKED_FRAME {
+            return Err(Error::FrameTooLarge { function: function_name(env.module, index), bytes: code.frame_size });
+        }
         code.sets_tables = translated.sets_tables;
         // The prologue and its trap belong to the function as a whole.
         let start = body.range().start as u32;
@@ -259,6 +268,7 @@ impl Worker {
             traps: buffer.traps().iter().map(|trap| (trap.offset, trap.code.as_raw().get())).collect(),
             addresses: located.map(|location| (location.start, location.loc.bits())).collect(),
             call_sites,
+            frame_size: buffer.frame_layout().map_or(0, |layout| layout.frame_to_fp_offset),
             sets_tables: false,
         })
     }

@@ -45,6 +45,16 @@ pub enum Error {
         /// Which function.
         function: String,
     },
+    /// A function needs more stack than can be checked without signals.
+    #[error(
+        "{function} needs {bytes} bytes of stack, more than is allowed without `signals_based_traps`; split it into several, or switch signals on"
+    )]
+    FrameTooLarge {
+        /// Which function.
+        function: String,
+        /// Its frame in bytes.
+        bytes: u32,
+    },
     /// The target or one of its settings does not exist.
     #[error("cannot compile for this target: {0}")]
     Target(String),

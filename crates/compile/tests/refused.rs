@@ -146,3 +146,25 @@ fn more_handlers_around_a_call_than_the_limit_are_refused() {
     let error = compile(&nested(1001)).unwrap_err();
     assert!(matches!(error, Error::Limit { value: 1001, limit: 1000, .. }), "{error:?}");
 }
+
+/// A function with so many vectors that live across a call.
+fn with_vectors(count: usize) -> Vec<u8> {
+    let each = |line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let load = each(&|local| format!("(local.set {local} (v128.load offset={local} (i32.const 0)))"));
+    let store = each(&|local| format!("(v128.store offset={local} (i32.const 0) (local.get {local}))"));
+    let locals = "v128 ".repeat(count);
+    wat::parse_str(format!("(module (memory 1) (func $f (local {locals}) {load} (call $f) {store}))")).unwrap()
+}
+
+/// Without signals the check comes after the frame was made: a frame of more than a megabyte once reached below the
+/// stack of a thread before anybody looked.
+#[test]
+fn frames_too_large_to_be_checked_are_refused() {
+    let mut options = Options::default();
+    assert!(compiler(TARGETS[0], options.clone()).compile(&with_vectors(20_000)).is_ok());
+    options.tunables.signals_based_traps = false;
+    let compiler = compiler(TARGETS[0], options);
+    assert!(compiler.compile(&with_vectors(500)).is_ok());
+    let error = compiler.compile(&with_vectors(20_000)).unwrap_err();
+    assert!(matches!(error, Error::FrameTooLarge { .. }), "{error:?}");
+}
