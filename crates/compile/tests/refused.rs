@@ -161,10 +161,10 @@ fn with_vectors(count: usize) -> Vec<u8> {
 #[test]
 fn frames_too_large_to_be_checked_are_refused() {
     let mut options = Options::default();
-    assert!(compiler(TARGETS[0], options.clone()).compile(&with_vectors(20_000)).is_ok());
+    assert!(compiler(TARGETS[0], options.clone()).compile(&with_vectors(8_000)).is_ok());
     options.tunables.signals_based_traps = false;
     let compiler = compiler(TARGETS[0], options);
     assert!(compiler.compile(&with_vectors(500)).is_ok());
-    let error = compiler.compile(&with_vectors(20_000)).unwrap_err();
+    let error = compiler.compile(&with_vectors(8_000)).unwrap_err();
     assert!(matches!(error, Error::FrameTooLarge { .. }), "{error:?}");
 }
