@@ -11,6 +11,7 @@ mod imports;
 mod invoke;
 mod near;
 mod refusal;
+mod stack;
 mod stopwatch;
 mod types;
 mod ui;

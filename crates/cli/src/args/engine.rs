@@ -20,7 +20,12 @@ impl EngineArgs {
     pub fn engine(&self) -> Result<Engine> {
         let mut config = Config::new();
         self.apply(&mut config)?;
-        Engine::new(&config).context("this combination of engine options does not work; leave one of them out")
+        Engine::new(&config).context("these engine options do not work")
+    }
+
+    /// The stack that guests may use, if the user named a size.
+    pub fn max_wasm_stack(&self) -> Option<u64> {
+        self.0.max_wasm_stack
     }
 
     /// Sets what was asked for and leaves everything else alone.

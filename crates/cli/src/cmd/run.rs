@@ -11,7 +11,7 @@ use hotfoot_wasi::{Perms, WasiCtx, WasiCtxBuilder, p1};
 use crate::args::{RunArgs, Source};
 use crate::stopwatch::Stopwatch;
 use crate::wasm_file::WasmFile;
-use crate::{imports, invoke, refusal, types, ui};
+use crate::{imports, invoke, refusal, stack, types, ui};
 
 /// What the host functions of one run work on.
 struct Host {
@@ -22,7 +22,7 @@ struct Host {
 /// Runs the program, or invokes the export that was asked for, and gives the exit code.
 pub fn execute(args: &RunArgs) -> Result<i32> {
     let mut watch = Stopwatch::start();
-    let outcome = run(args, &mut watch);
+    let outcome = stack::with_room(args.engine.max_wasm_stack(), || run(args, &mut watch));
     if args.time {
         ui::say(&watch.to_string());
     }

@@ -11,7 +11,7 @@ use hotfoot_testing::suite::{self, Script};
 use hotfoot_testing::wast;
 
 use crate::args::{EngineArgs, WastArgs};
-use crate::ui;
+use crate::{stack, ui};
 
 /// Runs the scripts. The exit code is 1 if an assertion of one of them fails.
 pub fn execute(args: &WastArgs) -> Result<i32> {
@@ -22,9 +22,13 @@ pub fn execute(args: &WastArgs) -> Result<i32> {
     // A panic of the engine fails the assertion that caused it, and is reported there.
     panic::set_hook(Box::new(|_| {}));
     let options = EngineArgs::new(args.engine.clone());
+    stack::with_room(options.max_wasm_stack(), || run(&scripts, args.spec, &options))
+}
+
+fn run(scripts: &[Script], spec: Option<SpecVersion>, options: &EngineArgs) -> Result<i32> {
     let (mut assertions, mut passed, mut clean) = (0, 0, 0);
-    for script in &scripts {
-        let report = wast::run(&script.text, &engine(script, args.spec, &options)?);
+    for script in scripts {
+        let report = wast::run(&script.text, &engine(script, spec, options)?);
         for failure in &report.failures {
             ui::print(&format!("{}:{}: {}\n", script.name, failure.line, failure.reason));
         }
