@@ -344,7 +344,8 @@ impl Config {
 
     /// Stack that guests of one thread may use, in bytes, counted from the first call into a guest; more is a
     /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). The thread needs more stack than this: host functions run
-    /// below guests. Default: 512 KiB.
+    /// below guests. A thread with less stack than is promised here ends the process when a guest uses it up. Default:
+    /// 512 KiB.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
         self.max_wasm_stack = bytes;
         self

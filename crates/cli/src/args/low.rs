@@ -114,7 +114,7 @@ pub struct LowEngineArgs {
     )]
     pub features: Vec<FeatureSwitch>,
 
-    /// How hard to optimise: 0 compiles fastest, 2 runs fastest, s also keeps code small [default: 2]
+    /// How hard to optimise: 0 not at all, 2 for speed, s for speed and size [default: 2]
     #[arg(short = 'O', long, value_name = "0|2|s", hide_possible_values = true)]
     pub opt_level: Option<OptLevelArg>,
 
