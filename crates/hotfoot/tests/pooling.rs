@@ -394,3 +394,33 @@ fn a_table_that_others_change_is_reset_too() {
         }
     }
 }
+
+/// A snapshot of an instance that grew once began in stores whose limits were below that size: the limiter was asked
+/// about the sizes that the module declares.
+#[test]
+fn a_snapshot_obeys_the_limits_of_its_store() {
+    let engine = engine();
+    let text = r#"(module (memory 1) (table 1 funcref)
+        (func (export "grow") (param i32 i32) (drop (memory.grow (local.get 0)))
+          (drop (table.grow (ref.null func) (local.get 1)))))"#;
+    let pre =
+        Linker::<hotfoot::StoreLimits>::new(&engine).instantiate_pre(&Module::new(&engine, text).unwrap()).unwrap();
+    let limits = || hotfoot::StoreLimitsBuilder::new().memory_size(3 << 16).table_elements(5);
+    let start = |pre: &InstancePre<hotfoot::StoreLimits>| {
+        let mut store = Store::new(&engine, limits().build());
+        store.limiter(|limits| limits);
+        pre.instantiate(&mut store).map(drop)
+    };
+    for (pages, elements, fits) in [(2, 4, true), (3, 0, false), (0, 5, false)] {
+        let mut store = Store::new(&engine, hotfoot::StoreLimits::default());
+        let instance = pre.instantiate(&mut store).unwrap();
+        let grow = instance.get_typed_func::<(i32, i32), ()>(&mut store, "grow").unwrap();
+        grow.call(&mut store, (pages, elements)).unwrap();
+        let snapshot = instance.snapshot(&mut store).unwrap();
+        assert_eq!(start(&snapshot).is_ok(), fits, "before one is warm: {pages} {elements}");
+        let mut unlimited = Store::new(&engine, hotfoot::StoreLimits::default());
+        snapshot.instantiate(&mut unlimited).unwrap();
+        drop(unlimited);
+        assert_eq!(start(&snapshot).is_ok(), fits, "when one is warm: {pages} {elements}");
+    }
+}

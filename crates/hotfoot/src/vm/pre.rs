@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, ensure};
+use hotfoot_abi::tunables::WASM_PAGE_SIZE;
 use hotfoot_abi::vmctx::VmGlobal;
 
 use super::activation;
@@ -157,26 +158,32 @@ impl VmStore {
         self.check_counts(counts.defined_memories as usize, counts.defined_tables as usize)?;
         let (shelf, idle) = pool.stock.take(pool);
         if let Some(instance) = idle {
-            self.check_initial_sizes(&pool.module).inspect_err(|_| give_back(pool, shelf, None))?;
+            self.check_initial_sizes(pool).inspect_err(|_| give_back(pool, shelf, None))?;
             return Ok(self.attach(instance, shelf));
+        }
+        if pool.snapshot.is_some() {
+            self.check_initial_sizes(pool).inspect_err(|_| give_back(pool, shelf, None))?;
         }
         self.instantiate_first(pool, shelf).inspect_err(|_| give_back(pool, shelf, None))
     }
 
-    /// Asks the limiter what it would be asked for a fresh instance.
-    fn check_initial_sizes(&mut self, module: &Module) -> Result<()> {
+    /// Asks the limiter what it would be asked for a fresh instance: a snapshot's memories and tables may have grown.
+    fn check_initial_sizes(&mut self, pool: &Pool) -> Result<()> {
         if !self.has_limiter() {
             return Ok(());
         }
-        for ty in &module.info().memories {
+        let (info, snapshot) = (pool.module.info(), pool.snapshot.as_ref());
+        for (index, ty) in info.memories.iter().enumerate() {
+            let pages = snapshot.map_or(ty.minimum, |snapshot| snapshot.memories[index].1 as u64 / WASM_PAGE_SIZE);
             ensure!(
-                self.check_memory_growth(0, ty, ty.minimum)?,
+                self.check_memory_growth(0, ty, pages)?,
                 "the store's limits do not allow the memory that the module starts with; raise them in its ResourceLimiter"
             );
         }
-        for ty in &module.info().tables {
+        for (index, ty) in info.tables.iter().enumerate() {
+            let len = snapshot.map_or(ty.minimum, |snapshot| snapshot.table_len(index));
             ensure!(
-                self.check_table_growth(0, ty, ty.minimum)?,
+                self.check_table_growth(0, ty, len)?,
                 "the store's limits do not allow the table that the module starts with; raise them in its ResourceLimiter"
             );
         }

@@ -154,6 +154,11 @@ fn capture_globals(instance: &InstanceData) -> Result<Box<[VmGlobal]>> {
 }
 
 impl Snapshot {
+    /// How many elements a table has.
+    pub(super) fn table_len(&self, table: usize) -> u64 {
+        self.tables[table].len() as u64
+    }
+
     /// The elements of a table, for this instance.
     pub(super) fn elements(&self, table: usize, instance: &InstanceData) -> Box<[u64]> {
         self.tables[table].iter().map(|captured| restore_reference(instance, *captured)).collect()

@@ -139,6 +139,8 @@ pub fn has_isa_flag(flag: &str) -> bool {
     match flag {
         "has_lse" => std::arch::is_aarch64_feature_detected!("lse"),
         "has_pauth" => std::arch::is_aarch64_feature_detected!("paca"),
+        "has_dotprod" => std::arch::is_aarch64_feature_detected!("dotprod"),
+        "has_i8mm" => std::arch::is_aarch64_feature_detected!("i8mm"),
         "has_fp16" => std::arch::is_aarch64_feature_detected!("fp16"),
         "use_csdb" | "sign_return_address" | "sign_return_address_all" | "sign_return_address_with_bkey" => true,
         _ => false,

@@ -138,6 +138,8 @@ pub fn has_isa_flag(flag: &str) -> bool {
         "has_bmi1" => is_x86_feature_detected!("bmi1"),
         "has_bmi2" => is_x86_feature_detected!("bmi2"),
         "has_lzcnt" => is_x86_feature_detected!("lzcnt"),
+        "has_avx_vnni" => is_x86_feature_detected!("avxvnni"),
+        "has_avx512vnni" => is_x86_feature_detected!("avx512vnni"),
         "has_avx512f" => is_x86_feature_detected!("avx512f"),
         "has_avx512dq" => is_x86_feature_detected!("avx512dq"),
         "has_avx512vl" => is_x86_feature_detected!("avx512vl"),
