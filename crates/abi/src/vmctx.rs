@@ -50,6 +50,13 @@ pub struct VmStoreContext {
     pub last_exit_fp: usize,
     /// Address in that function to which the call it made will return.
     pub last_exit_pc: usize,
+    /// Address of the heap of garbage-collected objects ([`gc`](crate::gc)); constant while an instance that needs it
+    /// lives.
+    pub gc_base: *mut u8,
+    /// Offset in the heap at which the next object will be; compiled code advances it.
+    pub gc_next: u64,
+    /// An object that would end beyond this offset is allocated by [`GcAllocate`](crate::builtin::Builtin::GcAllocate).
+    pub gc_limit: u64,
 }
 
 /// The context of a host function: passed where an instance's context is passed to a wasm function.
@@ -89,8 +96,7 @@ pub struct VmMemory {
     pub byte_len: u64,
 }
 
-/// A table as code sees it. Each element takes 8 bytes: a `*mut VmFuncRef`, or an `externref` or `exnref` in the
-/// low 32 bits.
+/// A table as code sees it. Each element takes 8 bytes: a `*mut VmFuncRef`, or any other reference in the low 32 bits.
 #[repr(C)]
 #[derive(Copy, Clone, Debug)]
 pub struct VmTable {
@@ -134,6 +140,12 @@ pub mod offsets {
     pub const STORE_LAST_EXIT_FP: u32 = offset_of!(VmStoreContext, last_exit_fp) as u32;
     /// `VmStoreContext::last_exit_pc`
     pub const STORE_LAST_EXIT_PC: u32 = offset_of!(VmStoreContext, last_exit_pc) as u32;
+    /// `VmStoreContext::gc_base`
+    pub const STORE_GC_BASE: u32 = offset_of!(VmStoreContext, gc_base) as u32;
+    /// `VmStoreContext::gc_next`
+    pub const STORE_GC_NEXT: u32 = offset_of!(VmStoreContext, gc_next) as u32;
+    /// `VmStoreContext::gc_limit`
+    pub const STORE_GC_LIMIT: u32 = offset_of!(VmStoreContext, gc_limit) as u32;
     /// `VmHostContext::host`
     pub const HOST_FUNCTION: u32 = offset_of!(VmHostContext, host) as u32;
     /// `VmFuncRef::code`

@@ -156,7 +156,14 @@ impl Drop for VmStore {
 impl VmStore {
     pub(super) fn new(engine: &Engine, limiter: LimiterOf) -> VmStore {
         VmStore {
-            ctx: VmStoreContext { stack_limit: 0, last_exit_fp: 0, last_exit_pc: 0 },
+            ctx: VmStoreContext {
+                stack_limit: 0,
+                last_exit_fp: 0,
+                last_exit_pc: 0,
+                gc_base: std::ptr::null_mut(),
+                gc_next: 0,
+                gc_limit: 0,
+            },
             host_context: VmContext {
                 magic: INSTANCE_MAGIC,
                 instance: u32::MAX,
