@@ -25,7 +25,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::decode::{Body, Module};
 use crate::translate::env::{Env, NAMESPACE_BUILTIN};
 use crate::translate::{Scratch, translate};
-use crate::{Error, Isas, Options, trampoline};
+use crate::{Error, Isas, Observer, Options, clif, trampoline};
 
 /// Stack of a compiling thread: parts of the code generator recurse over what they compile.
 const STACK_SIZE: usize = 16 << 20;
@@ -122,7 +122,11 @@ pub(crate) fn compile(
     options: &Options,
     module: &Module,
     bodies: Vec<Body<'_>>,
+    observer: &dyn Observer,
 ) -> Result<Compiled, Error> {
+    if let Some(folder) = &options.emit_clif {
+        clif::prepare(folder)?;
+    }
     let isa = &*isas.optimising;
     let env = Env {
         isa,
@@ -132,9 +136,11 @@ pub(crate) fn compile(
         relaxed_simd_deterministic: options.relaxed_simd_deterministic,
         memory_spectre: isa.flags().enable_heap_access_spectre_mitigation(),
         table_spectre: isa.flags().enable_table_access_spectre_mitigation(),
+        emit_clif: options.emit_clif.as_deref(),
     };
     let size: u64 = bodies.iter().map(|(_, body)| body.as_bytes().len() as u64).sum();
-    let queue = Queue::new(bodies);
+    observer.begin(bodies.len(), size);
+    let queue = Queue::new(bodies, observer);
     let finished = if size <= SMALL_MODULE {
         vec![queue.work(&env)]
     } else if options.parallel {
@@ -167,12 +173,13 @@ struct Queue<'a> {
     next: AtomicUsize,
     /// The first function that is known to be invalid, or the number of functions.
     first_failure: AtomicUsize,
+    observer: &'a dyn Observer,
 }
 
 type Finished = Vec<(usize, Result<Code, Error>)>;
 
 impl<'a> Queue<'a> {
-    fn new(bodies: Vec<Body<'a>>) -> Queue<'a> {
+    fn new(bodies: Vec<Body<'a>>, observer: &'a dyn Observer) -> Queue<'a> {
         let mut order: Vec<u32> = (0..bodies.len() as u32).collect();
         order.sort_by_key(|index| std::cmp::Reverse(bodies[*index as usize].1.as_bytes().len()));
         Queue {
@@ -180,6 +187,7 @@ impl<'a> Queue<'a> {
             bodies: bodies.into_iter().map(|body| Mutex::new(Some(body))).collect(),
             order,
             next: AtomicUsize::new(0),
+            observer,
         }
     }
 
@@ -194,7 +202,7 @@ impl<'a> Queue<'a> {
             }
             let body = self.bodies[index].lock().ok().and_then(|mut body| body.take());
             let Some(body) = body else { continue };
-            let function = body.0.index;
+            let (function, body_bytes) = (body.0.index, body.1.as_bytes().len() as u64);
             let result = catch_unwind(AssertUnwindSafe(|| worker.function(env, body)))
                 .unwrap_or_else(|_| Err(failure(env.module, function, "the code generator panicked".to_owned())));
             if result.is_err() {
@@ -202,6 +210,7 @@ impl<'a> Queue<'a> {
                 // What was being built is still in the buffers.
                 worker = Worker::new();
             }
+            self.observer.advance(body_bytes);
             finished.push((index, result));
         }
         finished
@@ -223,6 +232,9 @@ impl Worker {
     fn function(&mut self, env: &Env<'_>, (function, body): Body<'_>) -> Result<Code, Error> {
         let index = function.index;
         let translated = translate(&mut self.scratch, &mut self.context, env, function, &body)?;
+        if let Some(folder) = env.emit_clif {
+            clif::write(folder, index, env.module.name_of(index), &self.context.func)?;
+        }
         let isa = if translated.live <= MAX_OPTIMISED_LIVE { env.isa } else { env.simple_isa };
         let mut code = self.generate(isa, || function_name(env.module, index))?;
         if !env.tunables.signals_based_traps && code.frame_size > MAX_CHECKED_FRAME {

@@ -1,5 +1,7 @@
 //! Why a module was not compiled.
 
+use std::path::PathBuf;
+
 /// Why a module was not compiled. Each message says what is wrong, where, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -61,6 +63,14 @@ pub enum Error {
     /// The threads that compile could not be started.
     #[error("cannot start the threads that compile: {0}; compile without `parallel`, or allow more threads")]
     Threads(String),
+    /// A function in the code generator's language could not be written.
+    #[error("cannot write `{}`: {error}; give `emit_clif` a folder that can be written to", path.display())]
+    EmitClif {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
     /// The code generator failed.
     #[error("compiling {function} failed: {message}; this is a bug in hotfoot, please report it with the module")]
     Codegen {

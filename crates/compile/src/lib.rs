@@ -10,15 +10,20 @@
 //! Invariant: the same module and the same options give the same bytes, for any number of threads.
 #![forbid(unsafe_code)]
 
+mod clif;
 mod decode;
 mod driver;
 mod error;
 mod init;
 mod link;
 mod metadata;
+mod observer;
+mod settings;
 mod target;
 mod trampoline;
 mod translate;
+
+use std::path::PathBuf;
 
 use cranelift_codegen::isa::OwnedTargetIsa;
 use hotfoot_abi::tunables::Tunables;
@@ -26,7 +31,9 @@ use hotfoot_artifact::Header;
 pub use wasmparser::WasmFeatures;
 
 pub use error::Error;
-pub use target::Target;
+pub use observer::Observer;
+pub use settings::{Setting, SettingValues};
+pub use target::{LEVELS, Target};
 
 /// How hard to work on the code.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -55,6 +62,8 @@ pub struct Options {
     pub relaxed_simd_deterministic: bool,
     /// Compile functions on all cores. The artifact is the same either way.
     pub parallel: bool,
+    /// Write each function in the code generator's own language to a file of this folder, which is made if need be.
+    pub emit_clif: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -66,6 +75,7 @@ impl Default for Options {
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             parallel: true,
+            emit_clif: None,
         }
     }
 }
@@ -114,8 +124,16 @@ impl Compiler {
     /// # Errors
     /// When the bytes are no module, an invalid one, or one that uses what is not supported.
     pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, Error> {
+        self.compile_observed(wasm, &())
+    }
+
+    /// As [`Compiler::compile`], and tells an observer how far it is.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`].
+    pub fn compile_observed(&self, wasm: &[u8], observer: &dyn Observer) -> Result<Vec<u8>, Error> {
         let (module, bodies) = decode::decode(wasm, self.options.features)?;
-        let compiled = driver::compile(&self.isas, &self.options, &module, bodies)?;
+        let compiled = driver::compile(&self.isas, &self.options, &module, bodies, observer)?;
         let parts = link::link(&*self.isas.optimising, self.header(), module, compiled)?;
         Ok(parts.write())
     }

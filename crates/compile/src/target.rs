@@ -8,6 +8,22 @@ use crate::{Error, OptLevel, Options};
 
 /// What every x86-64 host must have: without these, some instructions would need functions that do not exist.
 const X86_64_REQUIRED: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
+/// What a processor of one of the levels that x86-64 is divided into has, each level with all of the one before. The
+/// presets of these names in Cranelift 0.135 forget AVX itself, without which its relatives are not used.
+pub const LEVELS: [(&str, &[&str]); 4] = [
+    ("x86-64", &[]),
+    ("x86-64-v2", &["has_cmpxchg16b"]),
+    ("x86-64-v3", &["has_avx", "has_avx2", "has_bmi1", "has_bmi2", "has_fma", "has_lzcnt"]),
+    ("x86-64-v4", &["has_avx512f", "has_avx512dq", "has_avx512vl"]),
+];
+/// Settings of code generation that are not for choosing, as linking or the runtime relies on them.
+pub(crate) const FIXED: [(&str, &str); 5] = [
+    ("preserve_frame_pointers", "true"),
+    ("unwind_info", "false"),
+    ("is_pic", "true"),
+    ("enable_probestack", "true"),
+    ("probestack_strategy", "inline"),
+];
 /// Settings that do not change the code.
 const NOT_RECORDED: [&str; 4] =
     ["enable_verifier", "regalloc_checker", "regalloc_verbose_logs", "machine_code_cfg_info"];
@@ -32,13 +48,27 @@ impl Target {
         Target::checked(Triple::host(), true)
     }
 
-    /// A machine by its triple, such as `aarch64-unknown-linux-gnu`, without optional instruction-set extensions.
+    /// A machine by its name: a processor (`x86_64` or `aarch64`, with Linux), a level of x86-64 such as `x86-64-v3`, a
+    /// triple such as `aarch64-unknown-linux-gnu`, or `native` for [`Target::host`]. Of optional instruction-set
+    /// extensions it has those of the level, and none otherwise.
     ///
     /// # Errors
-    /// When the triple is malformed or names a machine that code cannot be generated for.
-    pub fn new(triple: &str) -> Result<Target, Error> {
-        let parsed = triple.parse().map_err(|error| Error::Target(format!("`{triple}`: {error}")))?;
-        Target::checked(parsed, false)
+    /// When the name is none of these, or names a machine that code cannot be generated for.
+    pub fn new(name: &str) -> Result<Target, Error> {
+        if name == "native" {
+            return Target::host();
+        }
+        let is_level = LEVELS.iter().any(|(level, _)| *level == name);
+        let processor = if is_level { "x86_64" } else { name };
+        let triple = if processor.contains('-') { name.to_owned() } else { format!("{processor}-unknown-linux-gnu") };
+        let parsed = triple.parse().map_err(|error| {
+            Error::Target(format!("`{name}`: {error}; write x86_64, aarch64, x86-64-v3, native or a triple"))
+        })?;
+        let mut target = Target::checked(parsed, false)?;
+        if is_level {
+            target.enable(name)?;
+        }
+        Ok(target)
     }
 
     fn checked(triple: Triple, native: bool) -> Result<Target, Error> {
@@ -48,7 +78,7 @@ impl Target {
     }
 
     /// The instruction set with the settings made so far.
-    fn isa(&self) -> Result<isa::Builder, Error> {
+    pub(crate) fn isa(&self) -> Result<isa::Builder, Error> {
         let refused = |message: String| Error::Target(format!("`{}`: {message}", self.triple));
         let mut builder = isa::lookup(self.triple.clone())
             .map_err(|error| refused(format!("{error}; x86_64 and aarch64 are supported")))?;
@@ -68,11 +98,16 @@ impl Target {
         Ok(builder)
     }
 
-    /// Sets a Cranelift setting, of the instruction set or of code generation.
+    /// Sets a Cranelift setting, of the instruction set or of code generation. A name of [`LEVELS`] is a setting, too,
+    /// with the value `true`: it switches on all that this level has.
     ///
     /// # Errors
     /// When there is no such setting, or it does not take the value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        if let Some(level) = LEVELS.iter().position(|(level, _)| *level == name && value == "true") {
+            let extensions = LEVELS[..=level].iter().flat_map(|(_, extensions)| *extensions);
+            return extensions.copied().try_for_each(|extension| self.set(extension, "true"));
+        }
         let entry = (name.to_owned(), value.to_owned());
         let known = match apply(&mut self.isa()?, name, value) {
             Err(SetError::BadName(_)) => {
@@ -115,22 +150,19 @@ impl Target {
             ("opt_level", opt_level),
             ("enable_verifier", verify),
             ("enable_nan_canonicalization", nan),
-            ("preserve_frame_pointers", "true"),
-            ("unwind_info", "false"),
-            ("is_pic", "true"),
-            ("enable_probestack", "true"),
-            ("probestack_strategy", "inline"),
             ("enable_heap_access_spectre_mitigation", "true"),
             ("enable_table_access_spectre_mitigation", "true"),
         ];
         let theirs = self.flags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let simplest = simple.then_some(("regalloc_algorithm", "single_pass"));
-        for (name, value) in ours.into_iter().chain(theirs).chain(simplest) {
+        for (name, value) in FIXED.into_iter().chain(ours).chain(theirs).chain(simplest) {
             apply(&mut flags, name, value).map_err(|error| Error::Target(format!("setting `{name}`: {error}")))?;
         }
         let flags = Flags::new(flags);
-        if !flags.preserve_frame_pointers() {
-            return Err(Error::Target("`preserve_frame_pointers` must stay on: backtraces follow them".into()));
+        for (name, value) in FIXED {
+            if flags.iter().any(|flag| flag.name == name && flag.value_string() != value) {
+                return Err(Error::Target(format!("`{name}` must stay `{value}`, as the runtime relies on it")));
+            }
         }
         self.isa()?.finish(flags).map_err(|error| Error::Target(error.to_string()))
     }

@@ -6,6 +6,7 @@ mod accepted;
 mod artifact;
 mod refused;
 mod simd;
+mod targets;
 
 use hotfoot_abi::tunables::Tunables;
 use hotfoot_compile::{Compiler, Error, OptLevel, Options, Target};

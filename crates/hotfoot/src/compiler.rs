@@ -6,6 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use hotfoot_compile::{Compiler, Options, Target, WasmFeatures};
 
+pub use hotfoot_compile::Observer as CompileObserver;
+
 use crate::config::{Config, Features, OptLevel};
 use crate::engine::Engine;
 use crate::module::Module;
@@ -27,8 +29,16 @@ impl Engine {
     /// # Errors
     /// As [`Module::new`].
     pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        self.precompile_module_observed(bytes, &())
+    }
+
+    /// As [`Engine::precompile_module`], and tells an observer how far it is.
+    ///
+    /// # Errors
+    /// As [`Module::new`].
+    pub fn precompile_module_observed(&self, bytes: &[u8], observer: &dyn CompileObserver) -> Result<Vec<u8>> {
         let wasm = to_binary(bytes)?;
-        Ok(self.compiler()?.compile(&wasm)?)
+        Ok(self.compiler()?.compile_observed(&wasm, observer)?)
     }
 }
 
@@ -38,8 +48,16 @@ impl Module {
     /// # Errors
     /// When it is not WebAssembly, not valid, or uses what the engine's settings do not allow.
     pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
-        let wasm = to_binary(bytes.as_ref())?;
-        Module::from_binary(engine, &wasm)
+        Module::new_observed(engine, bytes, &())
+    }
+
+    /// As [`Module::new`], and tells an observer how far compilation is.
+    ///
+    /// # Errors
+    /// As [`Module::new`].
+    pub fn new_observed(engine: &Engine, bytes: impl AsRef<[u8]>, observer: &dyn CompileObserver) -> Result<Module> {
+        let artifact = engine.precompile_module_observed(bytes.as_ref(), observer)?;
+        Module::from_trusted_artifact(engine, &artifact)
     }
 
     /// Compiles a module in the binary format.
@@ -93,6 +111,7 @@ fn new_compiler(config: &Config) -> Result<Compiler> {
         nan_canonicalization: config.nan_canonicalization,
         relaxed_simd_deterministic: config.relaxed_simd_deterministic,
         parallel: config.parallel_compilation,
+        emit_clif: config.emit_clif.clone(),
     };
     Ok(Compiler::new(target, options)?)
 }

@@ -3,6 +3,8 @@
 //! Every knob is a method of [`Config`] with the name that embedders know; the fields are what the rest of the crate
 //! reads.
 
+use std::path::{Path, PathBuf};
+
 use hotfoot_abi::tunables::{Tunables, WASM_PAGE_SIZE};
 
 /// How hard the compiler works.
@@ -179,6 +181,7 @@ pub struct Config {
     pub(crate) nan_canonicalization: bool,
     pub(crate) relaxed_simd_deterministic: bool,
     pub(crate) parallel_compilation: bool,
+    pub(crate) emit_clif: Option<PathBuf>,
     pub(crate) max_wasm_stack: usize,
     pub(crate) wasm_backtrace_max_frames: usize,
     pub(crate) allocation_strategy: InstanceAllocationStrategy,
@@ -253,6 +256,7 @@ impl Config {
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             parallel_compilation: true,
+            emit_clif: None,
             max_wasm_stack: 512 << 10,
             wasm_backtrace_max_frames: 20,
             allocation_strategy: InstanceAllocationStrategy::default(),
@@ -288,13 +292,22 @@ impl Config {
         self
     }
 
-    /// Compiles for another target than this machine, given as a triple such as `aarch64-unknown-linux-gnu`.
+    /// Compiles for another target than this machine: `x86_64` or `aarch64`, a level such as `x86-64-v3`, or a triple such
+    /// as `aarch64-unknown-linux-gnu`. Code for a target uses no optional extension of its instruction set but those of
+    /// the level and of [`cranelift_flag_enable`](Config::cranelift_flag_enable). Without a target, or with `native`,
+    /// code is for this machine and uses all that it has.
     ///
     /// # Errors
-    /// None now; an unknown triple is an error of the first compilation.
-    pub fn target(&mut self, triple: &str) -> crate::Result<&mut Self> {
-        self.target = Some(triple.into());
+    /// None now; an unknown target is an error of the first compilation.
+    pub fn target(&mut self, target: &str) -> crate::Result<&mut Self> {
+        self.target = Some(target.into());
         Ok(self)
+    }
+
+    /// Writes each function, as the code generator gets it, to a file in this folder when it is compiled.
+    pub fn emit_clif(&mut self, folder: &Path) -> &mut Self {
+        self.emit_clif = Some(folder.to_owned());
+        self
     }
 
     /// Gives every NaN that arithmetic makes the same bits, so that results do not depend on the host. Default: off.

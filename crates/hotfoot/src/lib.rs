@@ -53,6 +53,8 @@ mod vm;
 pub use anyhow::{Error, Result};
 
 pub use backtrace::{FrameInfo, WasmBacktrace};
+#[cfg(feature = "compile")]
+pub use compiler::CompileObserver;
 pub use config::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
 pub use engine::Engine;
 pub use exn_ref::{ExnRef, ThrownException};

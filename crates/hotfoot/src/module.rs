@@ -150,6 +150,11 @@ impl Module {
         self.export_index(name).map(|entity| self.type_of(entity))
     }
 
+    /// Whether instantiating it runs a function of it, its start function.
+    pub fn has_start(&self) -> bool {
+        self.shared.info.start.is_some()
+    }
+
     /// Addresses of the machine code in this process.
     pub fn text(&self) -> std::ops::Range<usize> {
         self.shared.code.text()

@@ -1,5 +1,7 @@
 //! What every function of a module is translated against, and the shapes of the calls between them.
 
+use std::path::Path;
+
 use cranelift_codegen::ir::{AbiParam, ArgumentPurpose, Signature, Type, types};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use hotfoot_abi::builtin::{Builtin, Ty};
@@ -26,6 +28,8 @@ pub(crate) struct Env<'a> {
     pub(crate) memory_spectre: bool,
     /// Bounds checks of tables also hold under speculation.
     pub(crate) table_spectre: bool,
+    /// Where to write the functions in the code generator's language.
+    pub(crate) emit_clif: Option<&'a Path>,
 }
 
 impl Env<'_> {
