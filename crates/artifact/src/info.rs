@@ -1,6 +1,6 @@
 //! What is decoded when an artifact is loaded: the module's interface and how to initialise an instance.
 //!
-//! Nothing here grows with the number of functions; what does is a table in [`write`](mod@crate::write).
+//! Nothing here grows with the number of functions or exports; what does is a table in [`write`](mod@crate::write).
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use hotfoot_abi::tunables::Tunables;
 use hotfoot_abi::vmctx::Counts;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{EntityType, Export, FuncType, GlobalType, Import, MemoryType, RefType, TableType};
+use crate::types::{EntityType, FuncType, GlobalType, Import, MemoryType, RefType, TableType};
 
 /// Under which promises the code was made; compared with the engine's before anything else is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,8 +141,6 @@ pub struct ModuleInfo {
     pub types: Vec<FuncType>,
     /// Imports in order.
     pub imports: Vec<Import>,
-    /// Exports in order.
-    pub exports: Vec<Export>,
     /// Every function's type is in a table; this is only how many there are, with imports.
     pub num_funcs: u32,
     /// Every table.

@@ -8,20 +8,25 @@
 //! make [`Artifact::parse`] panic.
 #![forbid(unsafe_code)]
 
+mod elf;
+mod head;
 mod info;
 mod read;
+mod section;
 mod types;
 pub mod write;
 
+pub use head::{Key, RECOGNISABLE_LEN, is_artifact, sign};
 pub use info::{
     ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, Header, ModuleInfo,
 };
 pub use read::{Artifact, ReadError};
+pub use section::Section;
 pub use types::{
     EntityIndex, EntityType, Export, FuncType, GlobalType, HeapType, Import, MemoryType, Mutability, RefType,
     TableType, ValType,
 };
-pub use write::{Address, CallSite, CodeRange, FunctionName, Handler, Parts, Tables, Trampolines, Trap};
+pub use write::{Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, Parts, Tables, Trampolines, Trap};
 
 /// Marks "no function", "no trampoline" or "null" in a table of indices or offsets.
 pub const NONE: u32 = u32::MAX;

@@ -1,19 +1,20 @@
 //! Reading an artifact where it lies.
 //!
-//! [`Artifact::parse`] checks the frame (ELF, magic, version, presence and shape of each section) and hands out slices
-//! of the bytes that it was given. Slices are range-checked here; what their *contents* promise (an offset that lies
-//! inside `.text`) is for whoever vouches for the file.
+//! [`Artifact::parse`] checks the head and what loading reads, and hands out slices of the bytes that it was given. They
+//! are range-checked here; that their *contents* are what was written is known after [`Artifact::check_body`], and that
+//! hotfoot wrote them is for whoever vouches for the file, or for [`Artifact::check_signature`].
 
 use std::ops::Range;
 
 use hotfoot_abi::trap::TrapCode;
-use object::read::elf::ElfFile64;
-use object::{LittleEndian, Object, ObjectSection};
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U32;
 
+use crate::head::{DIRECTORY_START, Head, Key, Place, VERSION};
 use crate::info::{Header, ModuleInfo};
-use crate::write::{Address, CallSite, CodeRange, Handler, MAGIC, NameEntry, PAGE, Trampolines, VERSION, section};
+use crate::section::Section;
+use crate::types::EntityIndex;
+use crate::write::{Address, CallSite, CodeRange, ExportEntry, Handler, NameEntry, PAGE, Trampolines};
 
 /// Why bytes are not a usable artifact.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum ReadError {
     /// Not an ELF file, or one that hotfoot did not write.
     #[error("this is not a hotfoot artifact: {0}; make one with `Engine::precompile_module`")]
     NotAnArtifact(String),
+    /// Not signed with the key that was asked for.
+    #[error("the artifact cannot be trusted: {0}; sign it with the key that is expected, or compile the module again")]
+    Signature(&'static str),
     /// Written by another version.
     #[error("the artifact has format version {found}, this hotfoot reads version {VERSION}: compile the module again")]
     Version {
@@ -66,50 +70,71 @@ pub struct Artifact<'a> {
     pub call_sites: &'a [CallSite],
     /// Handlers of those calls.
     pub handlers: &'a [Handler],
+    file: &'a [u8],
+    head: Head,
     info: &'a [u8],
+    exports: &'a [ExportEntry],
+    exports_by_name: &'a [U32],
     names: &'a [NameEntry],
     strings: &'a [u8],
 }
 
 impl<'a> Artifact<'a> {
-    /// Reads the frame of an artifact.
+    /// Reads the head of an artifact, and what it says about the code.
     ///
     /// # Errors
-    /// When the bytes are no artifact, one of another version, or visibly damaged.
+    /// When the bytes are no artifact, one of another version, not whole, or damaged in what was read.
     pub fn parse(bytes: &'a [u8]) -> Result<Artifact<'a>, ReadError> {
-        let elf =
-            ElfFile64::<LittleEndian>::parse(bytes).map_err(|error| ReadError::NotAnArtifact(error.to_string()))?;
-        let sections = Sections { elf: &elf };
-        let head = sections
-            .bytes(section::HEAD)
-            .map_err(|_| ReadError::NotAnArtifact("an ELF file without a hotfoot head".into()))?;
-        let header = read_header(head)?;
-        let (text, text_range) = sections.mapped(section::TEXT)?;
-        let (data, data_range) = sections.mapped(section::DATA)?;
+        let head = Head::read(bytes)?;
+        let sections = Sections::new(bytes, &head)?;
+        let header = postcard::from_bytes(sections.bytes(Section::Header)?)
+            .map_err(|error| ReadError::Damaged(format!("{}: {error}", Section::Header.name())))?;
+        let (text, text_range) = sections.mapped(Section::Text)?;
+        let (data, data_range) = sections.mapped(Section::Data)?;
         let artifact = Artifact {
             header,
             text,
             text_range,
             data,
             data_range,
-            functions: sections.table(section::FUNCTIONS)?,
-            function_types: sections.table(section::FUNCTION_TYPES)?,
-            escaping: sections.table(section::ESCAPING)?,
-            trampolines: sections.table(section::TRAMPOLINES)?,
-            elements: sections.table(section::ELEMENTS)?,
-            trap_offsets: sections.table(section::TRAP_OFFSETS)?,
-            trap_codes: sections.table(section::TRAP_CODES)?,
-            addresses: sections.table(section::ADDRESSES)?,
-            call_sites: sections.table(section::CALL_SITES)?,
-            handlers: sections.table(section::HANDLERS)?,
-            info: sections.bytes(section::INFO)?,
-            names: sections.table(section::NAMES)?,
-            strings: sections.bytes(section::STRINGS)?,
+            functions: sections.table(Section::Functions)?,
+            function_types: sections.table(Section::FunctionTypes)?,
+            escaping: sections.table(Section::Escaping)?,
+            trampolines: sections.table(Section::Trampolines)?,
+            elements: sections.table(Section::Elements)?,
+            trap_offsets: sections.table(Section::TrapOffsets)?,
+            trap_codes: sections.table(Section::TrapCodes)?,
+            addresses: sections.table(Section::Addresses)?,
+            call_sites: sections.table(Section::CallSites)?,
+            handlers: sections.table(Section::Handlers)?,
+            file: bytes,
+            head,
+            info: sections.bytes(Section::Info)?,
+            exports: sections.table(Section::Exports)?,
+            exports_by_name: sections.table(Section::ExportsByName)?,
+            names: sections.table(Section::Names)?,
+            strings: sections.bytes(Section::Strings)?,
         };
         if artifact.trap_offsets.len() != artifact.trap_codes.len() {
             return Err(ReadError::Damaged("trap offsets and trap codes differ in number".into()));
         }
         Ok(artifact)
+    }
+
+    /// Reads all of the file and checks that it is what was written.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check_body(&self) -> Result<(), ReadError> {
+        self.head.check_body(self.file)
+    }
+
+    /// Checks that someone with this key signed the artifact. Says nothing about the body; see [`Artifact::check_body`].
+    ///
+    /// # Errors
+    /// When nobody did.
+    pub fn check_signature(&self, key: &Key) -> Result<(), ReadError> {
+        self.head.check_signature(key)
     }
 
     /// Decodes the module's interface.
@@ -118,7 +143,7 @@ impl<'a> Artifact<'a> {
     /// When the section is damaged or disagrees with the tables.
     pub fn info(&self) -> Result<ModuleInfo, ReadError> {
         let info: ModuleInfo = postcard::from_bytes(self.info)
-            .map_err(|error| ReadError::Damaged(format!("{}: {error}", section::INFO)))?;
+            .map_err(|error| ReadError::Damaged(format!("{}: {error}", Section::Info.name())))?;
         let counts = info.counts();
         let agrees = info.num_funcs as usize == self.function_types.len()
             && (info.num_funcs - counts.imported_funcs.min(info.num_funcs)) as usize == self.functions.len()
@@ -166,9 +191,30 @@ impl<'a> Artifact<'a> {
     pub fn function_name(&self, function: u32) -> Option<&'a str> {
         let index = self.names.binary_search_by_key(&function, |entry| entry.function.get()).ok()?;
         let entry = &self.names[index];
-        let start = entry.at.get() as usize;
-        let bytes = self.strings.get(start..start.checked_add(entry.len.get() as usize)?)?;
+        self.string(entry.at, entry.len)
+    }
+
+    fn string(&self, at: U32, len: U32) -> Option<&'a str> {
+        let start = at.get() as usize;
+        let bytes = self.strings.get(start..start.checked_add(len.get() as usize)?)?;
         std::str::from_utf8(bytes).ok()
+    }
+
+    /// The exports in the order of the module.
+    pub fn exports(&self) -> impl ExactSizeIterator<Item = (&'a str, EntityIndex)> + use<'_, 'a> {
+        self.exports.iter().map(|export| (self.export_name(export), export.entity()))
+    }
+
+    /// The export with this name.
+    pub fn export(&self, name: &str) -> Option<EntityIndex> {
+        let at = |number: &U32| self.exports.get(number.get() as usize);
+        let name_at = |number: &U32| at(number).map_or("", |export| self.export_name(export));
+        let found = self.exports_by_name.binary_search_by_key(&name, name_at).ok()?;
+        at(&self.exports_by_name[found]).map(ExportEntry::entity)
+    }
+
+    fn export_name(&self, export: &ExportEntry) -> &'a str {
+        self.string(export.at, export.len).unwrap_or_default()
     }
 
     /// The place of a function among the escaping ones.
@@ -177,44 +223,49 @@ impl<'a> Artifact<'a> {
     }
 }
 
-fn read_header(head: &[u8]) -> Result<Header, ReadError> {
-    let rest = head
-        .strip_prefix(MAGIC)
-        .ok_or_else(|| ReadError::NotAnArtifact("its head does not begin with the magic bytes".into()))?;
-    let (version, rest) =
-        U32::read_from_prefix(rest).map_err(|_| ReadError::Damaged("its head ends before the version".into()))?;
-    if version.get() != VERSION {
-        return Err(ReadError::Version { found: version.get() });
-    }
-    postcard::from_bytes(rest).map_err(|error| ReadError::Damaged(format!("{}: {error}", section::HEAD)))
+/// The places of the sections in a file.
+struct Sections<'a> {
+    file: &'a [u8],
+    directory: &'a [Place],
 }
 
-struct Sections<'e, 'a> {
-    elf: &'e ElfFile64<'a, LittleEndian>,
-}
-
-impl<'a> Sections<'_, 'a> {
-    fn bytes(&self, name: &str) -> Result<&'a [u8], ReadError> {
-        let section =
-            self.elf.section_by_name(name).ok_or_else(|| ReadError::Damaged(format!("it has no section {name}")))?;
-        section.data().map_err(|error| ReadError::Damaged(format!("{name}: {error}")))
-    }
-
-    fn mapped(&self, name: &str) -> Result<(&'a [u8], Range<usize>), ReadError> {
-        let bytes = self.bytes(name)?;
-        let section = self.elf.section_by_name(name).and_then(|section| section.file_range());
-        let (start, len) = section.ok_or_else(|| ReadError::Damaged(format!("{name} is not in the file")))?;
-        if !start.is_multiple_of(PAGE) && len != 0 {
-            return Err(ReadError::Damaged(format!("{name} does not begin on a page")));
+impl<'a> Sections<'a> {
+    fn new(file: &'a [u8], head: &Head) -> Result<Sections<'a>, ReadError> {
+        let directory = file.get(DIRECTORY_START..).unwrap_or_default();
+        match <[Place]>::ref_from_prefix_with_elems(directory, head.sections.get() as usize) {
+            Ok((directory, _)) => Ok(Sections { file, directory }),
+            Err(_) => Err(ReadError::Damaged("it has no room for its sections".to_owned())),
         }
-        Ok((bytes, start as usize..(start + len) as usize))
     }
 
-    fn table<T>(&self, name: &str) -> Result<&'a [T], ReadError>
+    fn range(&self, section: Section) -> Result<Range<usize>, ReadError> {
+        let inside = |place: &Place| {
+            let start = usize::try_from(place.offset.get()).ok()?;
+            let end = start.checked_add(usize::try_from(place.len.get()).ok()?)?;
+            (end <= self.file.len()).then_some(start..end)
+        };
+        let range = self.directory.get(section as usize).and_then(inside);
+        range.ok_or_else(|| ReadError::Damaged(format!("{} is not in the file", section.name())))
+    }
+
+    fn bytes(&self, section: Section) -> Result<&'a [u8], ReadError> {
+        Ok(&self.file[self.range(section)?])
+    }
+
+    fn mapped(&self, section: Section) -> Result<(&'a [u8], Range<usize>), ReadError> {
+        let range = self.range(section)?;
+        if !(range.start as u64).is_multiple_of(PAGE) {
+            return Err(ReadError::Damaged(format!("{} does not begin on a page", section.name())));
+        }
+        Ok((&self.file[range.clone()], range))
+    }
+
+    fn table<T>(&self, section: Section) -> Result<&'a [T], ReadError>
     where
         T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
     {
-        <[T]>::ref_from_bytes(self.bytes(name)?)
-            .map_err(|_| ReadError::Damaged(format!("{name} has a size that is no multiple of its entries")))
+        <[T]>::ref_from_bytes(self.bytes(section)?).map_err(|_| {
+            ReadError::Damaged(format!("{} has a size that is no multiple of its entries", section.name()))
+        })
     }
 }

@@ -1,60 +1,46 @@
 //! Writing an artifact, and the map of its bytes.
 //!
 //! ```text
-//!  section          contents                                                        read
-//!  .hotfoot.head    "hotfoot\0", version u32, then Header (postcard)                first
+//!  part             contents                                                        read
+//!                   ELF header, see `elf.rs`; head with the places of all parts, see `head.rs`
+//!  .hotfoot.header  Header (postcard)                                               when loaded
 //!  .hotfoot.info    ModuleInfo (postcard)                                           when loaded
+//!  .hotfoot.tramps  [entry u32, host u32]          per type: trampolines            when loaded
 //!  .text            machine code, page-aligned, no relocations                      mapped executable
 //!  .hotfoot.data    bytes of all data segments, page-aligned                        in place
 //!  .hotfoot.funcs   [offset u32, len u32]          per defined function: its code   in place
 //!  .hotfoot.ftypes  [type u32]                     per function, imports first      in place
 //!  .hotfoot.refs    [function u32]                 per escaping function, ascending in place
-//!  .hotfoot.tramps  [entry u32, host u32]          per type: trampolines            in place
 //!  .hotfoot.elems   [function u32]                 items of element segments        in place
+//!  .hotfoot.exports [at u32, len u32, kind u32, index u32]   per export, in order   in place
+//!  .hotfoot.byname  [export u32]                   exports, ascending by name       in place
 //!  .hotfoot.traps   [offset u32]                   code offsets that may trap, ascending
 //!  .hotfoot.tcodes  [code u8]                      the trap code of each            in place
-//!  .hotfoot.addrs   [offset u32, wasm u32]         code offset → module offset, ascending
 //!  .hotfoot.calls   [return u32, frame u32, context u32, first u32, count u32]     in place
 //!                   per call inside a `try_table`, ascending: its handlers
 //!  .hotfoot.catches [catch u32, code u32]          handlers: what, and where        in place
+//!  .hotfoot.addrs   [offset u32, wasm u32]         code offset → module offset, ascending
 //!  .hotfoot.names   [function u32, at u32, len u32] function names, by index        when asked
-//!  .hotfoot.strings UTF-8 of the names                                              when asked
+//!  .hotfoot.strings UTF-8 of the names of exports and functions                     when asked
+//!                   ELF section names and headers
 //! ```
 //!
-//! Offsets of code count from the start of `.text`; module offsets from the start of the WebAssembly binary.
+//! Offsets of code count from the start of `.text`; module offsets from the start of the WebAssembly binary. Parts begin
+//! at multiples of 8, those that are mapped on a page; what lies between is zero.
 
-use object::write::Object;
-use object::{Architecture, BinaryFormat, Endianness, SectionKind};
+use std::ops::Range;
+
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::elf;
+use crate::head::{self, Place};
 use crate::info::{Header, ModuleInfo};
+use crate::section::Section;
+use crate::types::{EntityIndex, Export};
 
-/// Begins every artifact's head section.
-pub const MAGIC: &[u8; 8] = b"hotfoot\0";
-/// Changes whenever an older runtime could misread a newer file or the reverse.
-pub const VERSION: u32 = 1;
-/// Alignment of the sections that are mapped.
+/// Alignment of the parts that are mapped.
 pub const PAGE: u64 = 4096;
-
-pub(crate) mod section {
-    pub const HEAD: &str = ".hotfoot.head";
-    pub const INFO: &str = ".hotfoot.info";
-    pub const TEXT: &str = ".text";
-    pub const DATA: &str = ".hotfoot.data";
-    pub const FUNCTIONS: &str = ".hotfoot.funcs";
-    pub const FUNCTION_TYPES: &str = ".hotfoot.ftypes";
-    pub const ESCAPING: &str = ".hotfoot.refs";
-    pub const TRAMPOLINES: &str = ".hotfoot.tramps";
-    pub const ELEMENTS: &str = ".hotfoot.elems";
-    pub const TRAP_OFFSETS: &str = ".hotfoot.traps";
-    pub const TRAP_CODES: &str = ".hotfoot.tcodes";
-    pub const ADDRESSES: &str = ".hotfoot.addrs";
-    pub const CALL_SITES: &str = ".hotfoot.calls";
-    pub const HANDLERS: &str = ".hotfoot.catches";
-    pub const NAMES: &str = ".hotfoot.names";
-    pub const STRINGS: &str = ".hotfoot.strings";
-}
 
 /// Where a function's code is, from the start of `.text`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -112,6 +98,50 @@ pub struct Handler {
     pub code: U32,
 }
 
+/// An export.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct ExportEntry {
+    /// First byte of its name among the strings.
+    pub at: U32,
+    /// Bytes of its name.
+    pub len: U32,
+    /// What it is: 0 function, 1 table, 2 memory, 3 global, 4 tag.
+    pub kind: U32,
+    /// Its index among those, imports first.
+    pub index: U32,
+}
+
+impl ExportEntry {
+    fn new(name: Range<u32>, entity: EntityIndex) -> ExportEntry {
+        let (kind, index) = match entity {
+            EntityIndex::Func(index) => (0u32, index),
+            EntityIndex::Table(index) => (1, index),
+            EntityIndex::Memory(index) => (2, index),
+            EntityIndex::Global(index) => (3, index),
+            EntityIndex::Tag(index) => (4, index),
+        };
+        ExportEntry {
+            at: name.start.into(),
+            len: (name.end - name.start).into(),
+            kind: kind.into(),
+            index: index.into(),
+        }
+    }
+
+    /// What is exported.
+    pub fn entity(&self) -> EntityIndex {
+        let index = self.index.get();
+        match self.kind.get() {
+            0 => EntityIndex::Func(index),
+            1 => EntityIndex::Table(index),
+            2 => EntityIndex::Memory(index),
+            3 => EntityIndex::Global(index),
+            _ => EntityIndex::Tag(index),
+        }
+    }
+}
+
 /// A function's name, as a range of the string section.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -155,6 +185,8 @@ pub struct Tables {
     pub trampolines: Vec<Trampolines>,
     /// Items of element segments that hold functions.
     pub elements: Vec<u32>,
+    /// In the order of the module.
+    pub exports: Vec<Export>,
     /// Ascending by offset.
     pub traps: Vec<Trap>,
     /// Ascending by code offset.
@@ -183,42 +215,86 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Lays the parts out as one ELF file. The same parts always give the same bytes.
+    /// Lays the parts out as one file. The same parts always give the same bytes.
     pub fn write(&self) -> Vec<u8> {
-        let architecture = match self.header.target.split('-').next() {
-            Some("aarch64") => Architecture::Aarch64,
-            _ => Architecture::X86_64,
+        let mut layout = Layout::new(self.text.len() + self.data.len());
+        layout.add(Section::Header, &encode(&self.header));
+        layout.add(Section::Info, &encode(&self.info));
+        layout.add(Section::Trampolines, self.tables.trampolines.as_bytes());
+        let front_len = layout.file.len();
+        layout.add(Section::Text, &self.text);
+        layout.add(Section::Data, &self.data);
+        self.tables.add(&mut layout);
+        layout.finish(&self.header.target, front_len)
+    }
+}
+
+impl Tables {
+    /// Adds what is not read when an artifact is loaded.
+    fn add(&self, layout: &mut Layout) {
+        let mut strings = String::new();
+        let mut place = |name: &str| {
+            let start = strings.len() as u32;
+            strings.push_str(name);
+            start..strings.len() as u32
         };
-        let mut object = Object::new(BinaryFormat::Elf, architecture, Endianness::Little);
-        let mut add = |name: &str, kind: SectionKind, bytes: &[u8], align: u64| {
-            let id = object.add_section(Vec::new(), name.as_bytes().to_vec(), kind);
-            object.append_section_data(id, bytes, align);
+        let exports: Vec<ExportEntry> =
+            self.exports.iter().map(|export| ExportEntry::new(place(&export.name), export.entity)).collect();
+        let mut by_name: Vec<u32> = (0..exports.len() as u32).collect();
+        by_name.sort_unstable_by_key(|export| &self.exports[*export as usize].name);
+        let name = |entry: &FunctionName| {
+            let name = place(&entry.name);
+            NameEntry { function: entry.function.into(), at: name.start.into(), len: (name.end - name.start).into() }
         };
-        let mut head = MAGIC.to_vec();
-        head.extend_from_slice(&VERSION.to_le_bytes());
-        head.extend_from_slice(&encode(&self.header));
-        add(section::HEAD, SectionKind::ReadOnlyData, &head, 8);
-        add(section::INFO, SectionKind::ReadOnlyData, &encode(&self.info), 8);
-        add(section::TEXT, SectionKind::Text, &self.text, PAGE);
-        add(section::DATA, SectionKind::ReadOnlyData, &self.data, PAGE);
-        let tables = &self.tables;
-        let mut table = |name, bytes: &[u8]| add(name, SectionKind::ReadOnlyData, bytes, 8);
-        table(section::FUNCTIONS, tables.functions.as_bytes());
-        table(section::FUNCTION_TYPES, little_endian(&tables.function_types).as_bytes());
-        table(section::ESCAPING, little_endian(&tables.escaping).as_bytes());
-        table(section::TRAMPOLINES, tables.trampolines.as_bytes());
-        table(section::ELEMENTS, little_endian(&tables.elements).as_bytes());
-        let offsets: Vec<U32> = tables.traps.iter().map(|trap| U32::new(trap.offset)).collect();
-        let codes: Vec<u8> = tables.traps.iter().map(|trap| trap.code).collect();
-        table(section::TRAP_OFFSETS, offsets.as_bytes());
-        table(section::TRAP_CODES, &codes);
-        table(section::ADDRESSES, tables.addresses.as_bytes());
-        table(section::CALL_SITES, tables.call_sites.as_bytes());
-        table(section::HANDLERS, tables.handlers.as_bytes());
-        let (names, strings) = name_table(&tables.names);
-        table(section::NAMES, names.as_bytes());
-        table(section::STRINGS, strings.as_bytes());
-        object.write().expect("an object held in memory can be laid out")
+        let names: Vec<NameEntry> = self.names.iter().map(name).collect();
+        let trap_offsets: Vec<u32> = self.traps.iter().map(|trap| trap.offset).collect();
+        let trap_codes: Vec<u8> = self.traps.iter().map(|trap| trap.code).collect();
+        layout.add(Section::Functions, self.functions.as_bytes());
+        layout.add(Section::FunctionTypes, little_endian(&self.function_types).as_bytes());
+        layout.add(Section::Escaping, little_endian(&self.escaping).as_bytes());
+        layout.add(Section::Elements, little_endian(&self.elements).as_bytes());
+        layout.add(Section::Exports, exports.as_bytes());
+        layout.add(Section::ExportsByName, little_endian(&by_name).as_bytes());
+        layout.add(Section::TrapOffsets, little_endian(&trap_offsets).as_bytes());
+        layout.add(Section::TrapCodes, &trap_codes);
+        layout.add(Section::CallSites, self.call_sites.as_bytes());
+        layout.add(Section::Handlers, self.handlers.as_bytes());
+        layout.add(Section::Addresses, self.addresses.as_bytes());
+        layout.add(Section::Names, names.as_bytes());
+        layout.add(Section::Strings, strings.as_bytes());
+    }
+}
+
+/// A file that grows section by section.
+struct Layout {
+    file: Vec<u8>,
+    sections: Vec<(Section, Range<usize>)>,
+}
+
+impl Layout {
+    fn new(expected_len: usize) -> Layout {
+        let mut file = Vec::with_capacity(expected_len + expected_len / 2);
+        file.resize(head::END, 0);
+        Layout { file, sections: Vec::with_capacity(Section::COUNT) }
+    }
+
+    fn add(&mut self, section: Section, bytes: &[u8]) {
+        let align = if section.is_mapped() { PAGE as usize } else { 8 };
+        let start = self.file.len().next_multiple_of(align);
+        self.file.resize(start, 0);
+        self.file.extend_from_slice(bytes);
+        self.sections.push((section, start..self.file.len()));
+    }
+
+    fn finish(mut self, target: &str, front_len: usize) -> Vec<u8> {
+        elf::frame(&mut self.file, target, &self.sections);
+        let mut directory = [Place::default(); Section::COUNT];
+        for (section, place) in &self.sections {
+            directory[*section as usize] =
+                Place { offset: (place.start as u64).into(), len: (place.len() as u64).into() };
+        }
+        head::seal(&mut self.file, front_len, &directory);
+        self.file
     }
 }
 
@@ -228,17 +304,4 @@ fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
 
 fn little_endian(values: &[u32]) -> Vec<U32> {
     values.iter().map(|value| U32::new(*value)).collect()
-}
-
-fn name_table(names: &[FunctionName]) -> (Vec<NameEntry>, String) {
-    let mut strings = String::new();
-    let entries = names
-        .iter()
-        .map(|entry| {
-            let at = U32::new(strings.len() as u32);
-            strings.push_str(&entry.name);
-            NameEntry { function: U32::new(entry.function), at, len: U32::new(entry.name.len() as u32) }
-        })
-        .collect();
-    (entries, strings)
 }

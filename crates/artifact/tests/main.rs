@@ -3,8 +3,10 @@
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{
     Address, Artifact, CallSite, CodeRange, EntityIndex, EntityType, Export, FuncType, FunctionName, Handler, Header,
-    Import, ModuleInfo, Parts, ReadError, Tables, Trampolines, Trap, ValType,
+    Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, Tables, Trampolines, Trap, ValType, is_artifact,
+    sign,
 };
+use object::{Object, ObjectSection};
 
 fn parts() -> Parts {
     Parts {
@@ -17,7 +19,6 @@ fn parts() -> Parts {
         info: ModuleInfo {
             types: vec![FuncType { params: vec![ValType::I32], results: vec![] }],
             imports: vec![Import { module: "env".into(), name: "f".into(), ty: EntityType::Func(0) }],
-            exports: vec![Export { name: "run".into(), entity: EntityIndex::Func(1) }],
             num_funcs: 3,
             escaping_funcs: 1,
             ..ModuleInfo::default()
@@ -33,6 +34,10 @@ fn parts() -> Parts {
             escaping: vec![1],
             trampolines: vec![Trampolines { entry: 32.into(), host: 48.into() }],
             elements: vec![1, u32::MAX],
+            exports: vec![
+                Export { name: "run".into(), entity: EntityIndex::Func(1) },
+                Export { name: "memory".into(), entity: EntityIndex::Memory(0) },
+            ],
             traps: vec![Trap { offset: 3, code: 2 }, Trap { offset: 17, code: 10 }],
             addresses: vec![
                 Address { code: 0.into(), wasm: 100.into() },
@@ -90,18 +95,91 @@ fn an_empty_module_has_an_artifact() {
 }
 
 #[test]
+fn exports_are_found_by_name_and_listed_in_order() {
+    let bytes = parts().write();
+    let artifact = Artifact::parse(&bytes).unwrap();
+    let listed: Vec<_> = artifact.exports().collect();
+    assert_eq!(listed, [("run", EntityIndex::Func(1)), ("memory", EntityIndex::Memory(0))]);
+    for (name, entity) in listed {
+        assert_eq!(artifact.export(name), Some(entity));
+    }
+    assert_eq!(artifact.export("rum"), None);
+}
+
+/// What other tools read, read by a parser that we did not write.
+#[test]
+fn it_is_an_object_file() {
+    let (parts, bytes) = (parts(), parts().write());
+    let file = object::File::parse(bytes.as_slice()).unwrap();
+    assert_eq!((file.architecture(), file.kind()), (object::Architecture::X86_64, object::ObjectKind::Relocatable));
+    let names: Vec<&str> = file.sections().map(|section| section.name().unwrap()).collect();
+    assert_eq!(names[..Section::COUNT], Section::ALL.map(Section::name));
+    let text = file.section_by_name(".text").unwrap();
+    assert_eq!((text.kind(), text.data().unwrap()), (object::SectionKind::Text, parts.text.as_slice()));
+    assert_eq!(file.section_by_name(".hotfoot.data").unwrap().data().unwrap(), parts.data);
+}
+
+/// All that is read before the checksums are compared may be anything.
+fn refused(bytes: &[u8]) -> bool {
+    let checked = Artifact::parse(bytes).and_then(|artifact| {
+        artifact.info()?;
+        artifact.check_body()
+    });
+    checked.is_err()
+}
+
+#[test]
 fn damaged_bytes_are_refused() {
     let bytes = parts().write();
+    assert!(!refused(&bytes));
     assert!(matches!(Artifact::parse(b"hello"), Err(ReadError::NotAnArtifact(_))));
     for len in 0..bytes.len() {
-        assert!(Artifact::parse(&bytes[..len]).and_then(|artifact| artifact.info()).is_err(), "cut at {len}");
+        assert!(Artifact::parse(&bytes[..len]).is_err(), "cut at {len}");
     }
+    assert!(refused(&[bytes.as_slice(), &[0]].concat()), "one byte more");
     for at in 0..bytes.len() {
         let mut damaged = bytes.clone();
-        damaged[at] ^= 0xff;
-        if let Ok(artifact) = Artifact::parse(&damaged) {
-            let _ = artifact.info();
-            let _ = artifact.function_name(1);
-        }
+        damaged[at] ^= 1 << (at % 8);
+        // Nothing but a key covers the signature.
+        assert!(refused(&damaged) || SIGNATURE.contains(&at), "a bit of byte {at}");
     }
+}
+
+/// Where the signature is; see `head.rs`.
+const SIGNATURE: std::ops::Range<usize> = 160..192;
+
+#[test]
+fn a_signature_is_worth_its_key() {
+    let (ours, theirs) = ([1; 32], [2; 32]);
+    let mut bytes = parts().write();
+    let refused = |bytes: &[u8], key| {
+        let result = Artifact::parse(bytes).and_then(|artifact| artifact.check_signature(key));
+        matches!(result, Err(ReadError::Signature(_)))
+    };
+    assert!(refused(&bytes, &ours), "nobody signed it");
+    sign(&mut bytes, &ours).unwrap();
+    Artifact::parse(&bytes).unwrap().check_signature(&ours).unwrap();
+    Artifact::parse(&bytes).unwrap().check_body().unwrap();
+    assert!(refused(&bytes, &theirs));
+    for at in SIGNATURE {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        assert!(refused(&damaged, &ours), "byte {at}");
+    }
+    // Who changes the code and mends the checksums cannot mend the signature.
+    let mut other = Parts { text: vec![0xcc; 100], ..parts() }.write();
+    other[SIGNATURE].copy_from_slice(&bytes[SIGNATURE]);
+    assert!(refused(&other, &ours));
+}
+
+#[test]
+fn artifacts_are_recognised_by_how_they_begin() {
+    let bytes = parts().write();
+    assert!(is_artifact(&bytes[..RECOGNISABLE_LEN]));
+    assert!(!is_artifact(&bytes[..RECOGNISABLE_LEN - 1]));
+    assert!(!is_artifact(b"\0asm\x01\0\0\0"));
+    let mut other_version = bytes;
+    other_version[72] = 99;
+    assert!(is_artifact(&other_version));
+    assert!(matches!(Artifact::parse(&other_version), Err(ReadError::Version { found: 99 })));
 }

@@ -37,6 +37,8 @@ pub(crate) struct Module {
     pub(crate) elements: Vec<u32>,
     /// Bytes of all data segments.
     pub(crate) data: Vec<u8>,
+    /// In the order of the module.
+    pub(crate) exports: Vec<Export>,
     /// Ascending by function.
     pub(crate) names: Vec<FunctionName>,
 }
@@ -102,6 +104,7 @@ impl Module {
             escaping: Vec::new(),
             elements: Vec::new(),
             data: Vec::new(),
+            exports: Vec::new(),
             names: Vec::new(),
         }
     }
@@ -253,7 +256,7 @@ impl Module {
             ExternalKind::Global => EntityIndex::Global(export.index),
             ExternalKind::Tag => EntityIndex::Tag(export.index),
         };
-        self.info.exports.push(Export { name: export.name.to_owned(), entity });
+        self.exports.push(Export { name: export.name.to_owned(), entity });
     }
 
     /// Notes the functions that an expression makes references to.

@@ -64,6 +64,7 @@ pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled
         escaping: module.escaping,
         trampolines: places,
         elements: module.elements,
+        exports: module.exports,
         traps: linker.traps,
         addresses: linker.addresses,
         call_sites: linker.call_sites,

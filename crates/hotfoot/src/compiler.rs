@@ -38,7 +38,15 @@ impl Engine {
     /// As [`Module::new`].
     pub fn precompile_module_observed(&self, bytes: &[u8], observer: &dyn CompileObserver) -> Result<Vec<u8>> {
         let wasm = to_binary(bytes)?;
-        Ok(self.compiler()?.compile_observed(&wasm, observer)?)
+        self.compile_to_artifact(&wasm, observer)
+    }
+
+    fn compile_to_artifact(&self, wasm: &[u8], observer: &dyn CompileObserver) -> Result<Vec<u8>> {
+        let mut artifact = self.compiler()?.compile_observed(wasm, observer)?;
+        if let Some(key) = &self.config().artifact_key {
+            hotfoot_artifact::sign(&mut artifact, key.bytes())?;
+        }
+        Ok(artifact)
     }
 }
 
@@ -65,8 +73,8 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn from_binary(engine: &Engine, binary: &[u8]) -> Result<Module> {
-        let artifact = engine.compiler()?.compile(binary)?;
-        Module::from_trusted_artifact(engine, &artifact)
+        let artifact = engine.compile_to_artifact(binary, &())?;
+        Module::from_own_artifact(engine, &artifact)
     }
 
     /// Compiles the module in a file, in the binary or (with the feature `wat`) the text format.

@@ -185,6 +185,24 @@ pub struct Config {
     pub(crate) max_wasm_stack: usize,
     pub(crate) wasm_backtrace_max_frames: usize,
     pub(crate) allocation_strategy: InstanceAllocationStrategy,
+    pub(crate) verify_artifact_files: bool,
+    pub(crate) artifact_key: Option<ArtifactKey>,
+}
+
+/// A secret, which does not show in debug output.
+#[derive(Clone)]
+pub(crate) struct ArtifactKey([u8; 32]);
+
+impl ArtifactKey {
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ArtifactKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("ArtifactKey(…)")
+    }
 }
 
 impl Default for Config {
@@ -260,6 +278,8 @@ impl Config {
             max_wasm_stack: 512 << 10,
             wasm_backtrace_max_frames: 20,
             allocation_strategy: InstanceAllocationStrategy::default(),
+            verify_artifact_files: false,
+            artifact_key: None,
         }
     }
 
@@ -380,5 +400,37 @@ impl Config {
     pub fn allocation_strategy(&mut self, strategy: impl Into<InstanceAllocationStrategy>) -> &mut Self {
         self.allocation_strategy = strategy.into();
         self
+    }
+
+    /// Reads every artifact's file whole and compares it with its checksum before it is used, which takes as long as
+    /// reading the file does. Otherwise a file is vouched for by whoever calls
+    /// [`Module::deserialize_file`](crate::Module::deserialize_file), and only its head is compared. Default: off.
+    pub fn verify_artifact_files(&mut self, enable: bool) -> &mut Self {
+        self.verify_artifact_files = enable;
+        self
+    }
+
+    /// Signs every artifact that this engine makes with a secret key, and refuses every artifact that was not signed
+    /// with it or was changed since; so machines that share the key can share a cache that others can write to.
+    /// Default: no key.
+    pub fn artifact_key(&mut self, key: [u8; 32]) -> &mut Self {
+        self.artifact_key = Some(ArtifactKey(key));
+        self
+    }
+
+    /// Settings of code generation that were asked for, by name and value: an artifact with others does not do what
+    /// this engine promises.
+    pub(crate) fn asked_settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        let text = |enabled: bool| if enabled { "true" } else { "false" };
+        let promises = [
+            ("enable_nan_canonicalization", text(self.nan_canonicalization)),
+            ("relaxed_simd_deterministic", text(self.relaxed_simd_deterministic)),
+            ("enable_heap_access_spectre_mitigation", "true"),
+            ("enable_table_access_spectre_mitigation", "true"),
+        ];
+        let flags = self.cranelift_flags.iter();
+        let flags = flags.map(|(name, value)| (name.as_str(), if value.is_empty() { "true" } else { value }));
+        let overridden = |name: &str| self.cranelift_flags.iter().any(|(flag, _)| flag == name);
+        promises.into_iter().filter(move |(name, _)| !overridden(name)).chain(flags)
     }
 }

@@ -184,10 +184,8 @@ impl Instance {
         let store: &'a VmStore = store;
         check_store(self.store, store);
         let this = *self;
-        let exports = &store.instance(self.index).module().info().exports;
-        exports
-            .iter()
-            .map(move |export| Export { name: &export.name, definition: this.entity_in(store, export.entity) })
+        let exports = store.instance(self.index).module().code().artifact().exports();
+        exports.map(move |(name, entity)| Export { name, definition: this.entity_in(store, entity) })
     }
 
     /// The module that it is an instance of.

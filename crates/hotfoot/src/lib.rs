@@ -26,6 +26,7 @@
 //! Layering: the files of this directory are the API and contain no `unsafe`; `vm` is everything below.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod artifact;
 mod backtrace;
 #[cfg(feature = "compile")]
 mod compiler;
@@ -52,6 +53,7 @@ mod vm;
 
 pub use anyhow::{Error, Result};
 
+pub use artifact::{IncompatibleArtifact, Precompiled};
 pub use backtrace::{FrameInfo, WasmBacktrace};
 #[cfg(feature = "compile")]
 pub use compiler::CompileObserver;
@@ -66,7 +68,7 @@ pub use instance::{Instance, InstancePre};
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use linker::{Linker, UnknownImportError};
 pub use memory::{Memory, MemoryAccessError};
-pub use module::{IncompatibleArtifact, Module};
+pub use module::Module;
 pub use store::{AsContext, AsContextMut, Store};
 pub use table::Table;
 pub use tag::Tag;

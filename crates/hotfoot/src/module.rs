@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use hotfoot_abi::vmctx::{Counts, VmLayout};
-use hotfoot_artifact::{EntityIndex, EntityType, Header, ModuleInfo, NONE};
+use hotfoot_artifact::{EntityIndex, EntityType, ModuleInfo, NONE};
 
+use crate::artifact::check_compatible;
 use crate::engine::Engine;
 use crate::types::{ExportType, ExternType, FuncType, ImportType, TagType};
 use crate::vm::code::ModuleCode;
-use crate::vm::sys::arch;
 
 /// A compiled module, ready to be instantiated any number of times. Cheap to clone, usable from all threads.
 ///
@@ -37,38 +37,6 @@ struct Shared {
     type_ids: Box<[u32]>,
     /// Engine-wide number of a type and the code offset of its wasm→host trampoline, ascending.
     host_trampolines: Vec<(u32, u32)>,
-    /// Numbers of the exports, by name.
-    exports_by_name: Box<[u32]>,
-}
-
-/// An artifact that this engine cannot use.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum IncompatibleArtifact {
-    /// Made for another kind of processor or system.
-    #[error("the artifact is for {found}, this machine is {expected}: compile the module for this target")]
-    Target {
-        /// Target of the artifact.
-        found: String,
-        /// Target of this process.
-        expected: String,
-    },
-    /// Made under other promises about memory.
-    #[error(
-        "the artifact was compiled with other memory settings ({found}) than this engine has ({expected}): use the same Config"
-    )]
-    Tunables {
-        /// Settings of the artifact.
-        found: String,
-        /// Settings of the engine.
-        expected: String,
-    },
-    /// Needs instructions that this processor lacks.
-    #[error("the artifact needs `{flag}`, which this processor does not have: compile the module without it")]
-    Isa {
-        /// The extension.
-        flag: String,
-    },
 }
 
 impl fmt::Debug for Module {
@@ -78,9 +46,23 @@ impl fmt::Debug for Module {
 }
 
 impl Module {
-    /// Loads an artifact whose origin the caller vouches for.
-    pub(crate) fn from_trusted_artifact(engine: &Engine, bytes: &[u8]) -> Result<Module> {
+    /// Loads an artifact that this engine's compiler made a moment ago.
+    #[cfg_attr(not(feature = "compile"), allow(dead_code))]
+    pub(crate) fn from_own_artifact(engine: &Engine, bytes: &[u8]) -> Result<Module> {
         Module::from_code(engine, ModuleCode::from_bytes(bytes)?)
+    }
+
+    /// Loads an artifact whose origin the caller vouches for; it is read whole and compared with its checksum if
+    /// `check_body` says so, or if it must be signed.
+    pub(crate) fn from_foreign_code(engine: &Engine, code: ModuleCode, check_body: bool) -> Result<Module> {
+        let key = engine.config().artifact_key.as_ref();
+        if let Some(key) = key {
+            code.artifact().check_signature(key.bytes())?;
+        }
+        if check_body || key.is_some() {
+            code.artifact().check_body()?;
+        }
+        Module::from_code(engine, code)
     }
 
     pub(crate) fn from_code(engine: &Engine, code: ModuleCode) -> Result<Module> {
@@ -97,8 +79,6 @@ impl Module {
             .collect();
         host_trampolines.sort_unstable();
         host_trampolines.dedup_by_key(|(id, _)| *id);
-        let mut exports_by_name: Box<[u32]> = (0..info.exports.len() as u32).collect();
-        exports_by_name.sort_unstable_by_key(|index| &info.exports[*index as usize].name);
         let shared = Shared {
             engine: engine.clone(),
             counts,
@@ -106,7 +86,6 @@ impl Module {
             type_ids: types.iter().map(FuncType::id).collect(),
             types,
             host_trampolines,
-            exports_by_name,
             info,
             code: Arc::new(code),
         };
@@ -142,7 +121,8 @@ impl Module {
 
     /// What it exports, in order.
     pub fn exports(&self) -> impl ExactSizeIterator<Item = ExportType<'_>> {
-        self.shared.info.exports.iter().map(|export| ExportType { name: &export.name, ty: self.type_of(export.entity) })
+        let exports = self.shared.code.artifact().exports();
+        exports.map(|(name, entity)| ExportType { name, ty: self.type_of(entity) })
     }
 
     /// The type of the export with this name.
@@ -208,10 +188,7 @@ impl Module {
     }
 
     pub(crate) fn export_index(&self, name: &str) -> Option<EntityIndex> {
-        let exports = &self.shared.info.exports;
-        let name_of = |index: &u32| exports[*index as usize].name.as_str();
-        let at = self.shared.exports_by_name.binary_search_by_key(&name, name_of).ok()?;
-        Some(exports[self.shared.exports_by_name[at] as usize].entity)
+        self.shared.code.artifact().export(name)
     }
 
     /// The wasm→host trampoline for an engine-wide type number, or null if the module has none.
@@ -231,21 +208,5 @@ impl Module {
         let ty = artifact.function_types.get(function as usize)?.get();
         let entry = artifact.trampolines.get(ty as usize)?.entry.get();
         Some((self.shared.code.address(code), self.shared.code.address(entry), *self.shared.type_ids.get(ty as usize)?))
-    }
-}
-
-fn check_compatible(engine: &Engine, header: &Header) -> Result<()> {
-    let expected = std::env::consts::ARCH;
-    if header.target.split('-').next() != Some(expected) {
-        let (found, expected) = (header.target.clone(), expected.to_string());
-        return Err(IncompatibleArtifact::Target { found, expected }.into());
-    }
-    if header.tunables != *engine.tunables() {
-        let (found, expected) = (format!("{:?}", header.tunables), format!("{:?}", engine.tunables()));
-        return Err(IncompatibleArtifact::Tunables { found, expected }.into());
-    }
-    match header.isa_flags.iter().find(|flag| !arch::has_isa_flag(flag)) {
-        Some(flag) => Err(IncompatibleArtifact::Isa { flag: flag.clone() }).context("cannot load the artifact"),
-        None => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::Artifact;
 
-use super::sys::{mmap::Mmap, page};
+use super::sys::{arch, mmap::Mmap, page};
 use crate::engine::Engine;
 use crate::module::Module;
 
@@ -34,15 +34,16 @@ impl ModuleCode {
         // SAFETY: S5, the mapping is ours, writable, and at least as long as the bytes.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), map.base().as_ptr(), bytes.len()) };
         map.make_readable(all)?;
-        ModuleCode::new(map, bytes.len())
+        let code = ModuleCode::new(map, bytes.len())?;
+        arch::synchronize_instructions(code.text.start as *const u8, code.text.len());
+        Ok(code)
     }
 
-    /// Maps an artifact's file and uses it in place.
+    /// Maps an artifact's file and uses it in place: what is not needed is never read, and processes share its pages.
     pub fn from_file(path: &Path) -> Result<ModuleCode> {
         let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        let len = file.metadata()?.len() as usize;
-        let map = Mmap::file(&file).with_context(|| format!("cannot map {}", path.display()))?;
-        ModuleCode::new(map, len)
+        let (map, len) = Mmap::file(&file).with_context(|| format!("cannot map {}", path.display()))?;
+        ModuleCode::new(map, len).with_context(|| format!("cannot load {}", path.display()))
     }
 
     fn new(mut map: Mmap, len: usize) -> Result<ModuleCode> {
@@ -100,27 +101,37 @@ impl ModuleCode {
 
 /// Code comes in only here: compiled by this engine, or vouched for by whoever calls these.
 impl Module {
-    /// Loads an artifact that [`Engine::precompile_module`] or [`Module::serialize`] made.
+    /// Loads an artifact that [`Engine::precompile_module`] or [`Module::serialize`] made. All of it is copied, and
+    /// compared with its checksum on the way.
     ///
     /// # Safety
-    /// An artifact is machine code: these bytes must come from hotfoot, unchanged. What is visibly damaged or made for
-    /// other settings is refused, but a forged artifact can do whatever it wants.
+    /// An artifact is machine code: these bytes must come from hotfoot. What was damaged or made for other settings is
+    /// refused, but a forged artifact can do whatever it wants, unless [`Config::artifact_key`] asks for a signature.
     ///
     /// # Errors
     /// When the artifact is damaged or does not fit this engine or machine ([`IncompatibleArtifact`]).
+    ///
+    /// [`Config::artifact_key`]: crate::Config::artifact_key
+    /// [`IncompatibleArtifact`]: crate::IncompatibleArtifact
     pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
-        Module::from_trusted_artifact(engine, bytes.as_ref())
+        Module::from_foreign_code(engine, ModuleCode::from_bytes(bytes.as_ref())?, true)
     }
 
-    /// Loads an artifact from its file, which is mapped and used in place.
+    /// Loads an artifact from its file, which is mapped and used in place, in a time that does not depend on its size.
+    ///
+    /// The head of the file and what describes the module are compared with their checksum; with
+    /// [`Config::verify_artifact_files`], code and tables are too.
     ///
     /// # Safety
     /// As [`Module::deserialize`]; and the file must not be changed while the module lives.
     ///
     /// # Errors
     /// When the file cannot be mapped, and as [`Module::deserialize`].
+    ///
+    /// [`Config::verify_artifact_files`]: crate::Config::verify_artifact_files
     pub unsafe fn deserialize_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Module> {
-        Module::from_code(engine, ModuleCode::from_file(path.as_ref())?)
+        let code = ModuleCode::from_file(path.as_ref())?;
+        Module::from_foreign_code(engine, code, engine.config().verify_artifact_files)
     }
 }
 

@@ -61,7 +61,7 @@ impl MemoryImage {
         for run in &runs {
             file.write_all_at(&bytes[run.clone()], run.start as u64)?;
         }
-        let view = Mmap::file(&file)?;
+        let (view, _) = Mmap::file(&file)?;
         Ok(MemoryImage { file, view, runs })
     }
 

@@ -40,8 +40,8 @@ pub struct Snapshot {
 
 /// ` "name"` of an exported entity, or nothing.
 fn export_name(module: &Module, entity: EntityIndex) -> String {
-    let export = module.info().exports.iter().find(|export| export.entity == entity);
-    export.map(|export| format!(" {:?}", export.name)).unwrap_or_default()
+    let export = module.code().artifact().exports().find(|(_, exported)| *exported == entity);
+    export.map(|(name, _)| format!(" {name:?}")).unwrap_or_default()
 }
 
 /// The captured form of a reference in an instance's state; `place` names it in errors.

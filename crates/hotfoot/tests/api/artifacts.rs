@@ -1,6 +1,6 @@
 //! Artifacts: the same bytes for the same input, the same module from them, and a refusal of what does not fit.
 
-use hotfoot::{Config, Engine, IncompatibleArtifact, Instance, Module, Store, Trap, WasmBacktrace};
+use hotfoot::{Config, Engine, IncompatibleArtifact, Instance, Module, Precompiled, Store, Trap, WasmBacktrace};
 
 use super::trust::{deserialize, deserialize_file};
 use super::{Change, call, compile, engines};
@@ -101,6 +101,30 @@ fn an_artifact_of_other_settings_is_refused_by_name() {
     assert!(Module::new(&aarch64, TEXT).is_err(), "code for another processor cannot be run here");
 }
 
+/// What an engine promises about results, an artifact that was compiled without it cannot keep.
+#[test]
+fn an_artifact_with_other_results_is_refused_by_name() {
+    let settings: [(Change, &str); 4] = [
+        (|config| config.cranelift_nan_canonicalization(true), "enable_nan_canonicalization=true"),
+        (|config| config.relaxed_simd_deterministic(true), "relaxed_simd_deterministic=true"),
+        (
+            |config| config.cranelift_flag_set("enable_heap_access_spectre_mitigation", "false"),
+            "enable_heap_access_spectre_mitigation=false",
+        ),
+        (|config| config.cranelift_flag_enable("enable_pinned_reg"), "enable_pinned_reg=true"),
+    ];
+    let engine = Engine::default();
+    let bytes = engine.precompile_module(TEXT.as_bytes()).unwrap();
+    for (change, setting) in settings {
+        let other = Engine::new(change(&mut Config::new())).unwrap();
+        let error = deserialize(&other, &bytes).unwrap_err();
+        let incompatible = error.downcast_ref::<IncompatibleArtifact>();
+        assert!(matches!(incompatible, Some(IncompatibleArtifact::Setting { .. })), "{error:?}");
+        assert!(error.to_string().contains(setting), "{error}");
+        deserialize(&other, &other.precompile_module(TEXT.as_bytes()).unwrap()).unwrap();
+    }
+}
+
 /// Settings that change no promise about memory make other bytes, which every engine can use.
 #[test]
 fn an_artifact_of_other_effort_is_used() {
@@ -125,4 +149,92 @@ fn what_is_no_artifact_is_refused() {
     wrong[0] ^= 1;
     assert!(deserialize(&engine, &wrong).is_err());
     assert!(Module::new(&engine, &bytes).is_err(), "an artifact is no module");
+}
+
+/// A file of this process's own, gone at the end.
+struct TestFile(std::path::PathBuf);
+
+impl TestFile {
+    fn new(name: &str, bytes: &[u8]) -> TestFile {
+        let path = std::env::temp_dir().join(format!("hotfoot-test-{name}-{}.artifact", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        TestFile(path)
+    }
+}
+
+impl Drop for TestFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn artifacts_are_told_from_other_files() {
+    let engine = Engine::default();
+    let file = TestFile::new("detect", &engine.precompile_module(TEXT.as_bytes()).unwrap());
+    assert_eq!(Engine::detect_precompiled_file(&file.0).unwrap(), Some(Precompiled::Module));
+    let other = TestFile::new("detect-other", b"\x7fELF");
+    assert_eq!(Engine::detect_precompiled_file(&other.0).unwrap(), None);
+    assert!(Engine::detect_precompiled_file("/nonexistent").unwrap_err().to_string().contains("/nonexistent"));
+}
+
+/// The signature is only compared where a key says so; see `head.rs` of the crate `hotfoot-artifact`.
+const SIGNATURE: std::ops::Range<usize> = 160..192;
+
+/// Each variant is what a bad disk, a cut connection or someone with an editor makes of an artifact.
+#[test]
+fn ten_thousand_damaged_artifacts_are_refused() {
+    let engine = Engine::default();
+    let verifying = Engine::new(Config::new().verify_artifact_files(true)).unwrap();
+    let with_key = Engine::new(Config::new().artifact_key([7; 32])).unwrap();
+    let bytes = with_key.precompile_module(TEXT.as_bytes()).unwrap();
+    let file = TestFile::new("damaged", &bytes);
+    run(&verifying, &deserialize_file(&verifying, &file.0).unwrap());
+    run(&with_key, &deserialize_file(&with_key, &file.0).unwrap());
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |limit: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % limit
+    };
+    for variant in 0..10_000 {
+        let mut damaged = bytes.clone();
+        let at = next(bytes.len());
+        match variant % 4 {
+            0 => damaged.truncate(at),
+            1 => {
+                let end = (at + 1 + next(5000)).min(bytes.len());
+                damaged[at..end].fill(0);
+            }
+            _ => damaged[at] ^= 1 << next(8),
+        }
+        if damaged == bytes {
+            continue;
+        }
+        if variant % 10 == 0 {
+            std::fs::write(&file.0, &damaged).unwrap();
+            assert!(deserialize_file(&with_key, &file.0).is_err(), "variant {variant} at {at}");
+            let only_signature = SIGNATURE.contains(&at) && variant % 4 > 1;
+            assert!(only_signature || deserialize_file(&verifying, &file.0).is_err(), "variant {variant} at {at}");
+        } else {
+            assert!(deserialize(&with_key, &damaged).is_err(), "variant {variant} at {at}");
+            let only_signature = SIGNATURE.contains(&at) && variant % 4 > 1;
+            assert!(only_signature || deserialize(&engine, &damaged).is_err(), "variant {variant} at {at}");
+        }
+    }
+}
+
+#[test]
+fn only_who_has_the_key_makes_artifacts() {
+    let with_key = Engine::new(Config::new().artifact_key([7; 32])).unwrap();
+    let other_key = Engine::new(Config::new().artifact_key([8; 32])).unwrap();
+    let engine = Engine::default();
+    let signed = with_key.precompile_module(TEXT.as_bytes()).unwrap();
+    assert_eq!(compile(&with_key, TEXT).serialize().unwrap(), signed);
+    run(&with_key, &deserialize(&with_key, &signed).unwrap());
+    run(&engine, &deserialize(&engine, &signed).unwrap());
+    for made_by in [&other_key, &engine] {
+        let error = deserialize(&with_key, &made_by.precompile_module(TEXT.as_bytes()).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("cannot be trusted"), "{error}");
+    }
+    assert!(!format!("{:?}", with_key.config()).contains("7, 7"), "a secret in debug output");
 }

@@ -42,16 +42,16 @@ impl Mmap {
         Ok(Mmap { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len })
     }
 
-    /// Maps a whole file, read-only and private.
-    pub fn file(file: &File) -> io::Result<Mmap> {
+    /// Maps a whole file, read-only and private; and how many bytes it has.
+    pub fn file(file: &File) -> io::Result<(Mmap, usize)> {
         let size = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let len = page::round_up(size).ok_or(io::ErrorKind::OutOfMemory)?;
         if len == 0 {
-            return Mmap::reserve(0);
+            return Ok((Mmap::reserve(0)?, 0));
         }
         // SAFETY: S11, a private mapping at an address that the kernel chooses overlaps nothing of ours.
         let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, file, 0)? };
-        Ok(Mmap { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len })
+        Ok((Mmap { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len }, size))
     }
 
     /// Address of the first byte.
@@ -133,11 +133,10 @@ impl Mmap {
         Ok(())
     }
 
-    /// Makes whole pages readable and executable.
+    /// Makes whole pages readable and executable. Code that this process wrote there must be synchronised afterwards;
+    /// the pages of a file are by the kernel.
     pub fn make_executable(&mut self, range: Range<usize>) -> io::Result<()> {
-        self.protect(range.clone(), MprotectFlags::READ | MprotectFlags::EXEC)?;
-        super::arch::synchronize_instructions(self.base.as_ptr().wrapping_add(range.start), range.len());
-        Ok(())
+        self.protect(range, MprotectFlags::READ | MprotectFlags::EXEC)
     }
 
     fn protect(&mut self, range: Range<usize>, flags: MprotectFlags) -> io::Result<()> {
