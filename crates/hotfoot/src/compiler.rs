@@ -65,7 +65,7 @@ impl Module {
     /// As [`Module::new`].
     pub fn new_observed(engine: &Engine, bytes: impl AsRef<[u8]>, observer: &dyn CompileObserver) -> Result<Module> {
         let artifact = engine.precompile_module_observed(bytes.as_ref(), observer)?;
-        Module::from_trusted_artifact(engine, &artifact)
+        Module::from_own_artifact(engine, &artifact)
     }
 
     /// Compiles a module in the binary format.
