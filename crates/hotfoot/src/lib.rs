@@ -82,6 +82,7 @@ pub use value::{Ref, V128, Val};
 pub use vm::context::{StoreContext, StoreContextMut};
 pub use vm::convert::{WasmParams, WasmResults, WasmRet, WasmTy};
 pub use vm::hostcall::Caller;
+pub use vm::view::MemoryView;
 
 /// The guide's examples run as tests of this crate.
 #[cfg(doctest)]

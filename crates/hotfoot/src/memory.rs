@@ -7,6 +7,7 @@ use crate::store::{AsContext, AsContextMut};
 use crate::types::MemoryType;
 use crate::vm::context::{StoreContext, StoreContextMut};
 use crate::vm::store::{StoreId, VmStore};
+use crate::vm::view::MemoryView;
 
 /// A linear memory in a store.
 ///
@@ -90,6 +91,28 @@ impl Memory {
         let (store, data) = store.into().vm_and_data();
         check_store(self.store, store);
         (store.memory_mut(self.index).bytes_mut(), data)
+    }
+
+    /// Its bytes and the host's data, for a host function that can name the bytes it writes. Unlike
+    /// [`Memory::data_and_store_mut`], this keeps a pooled memory's instances quick to reset.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, Memory, MemoryType, Store};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let mut store = Store::new(&Engine::default(), String::from("host"));
+    /// let memory = Memory::new(&mut store, MemoryType::new(1, None))?;
+    /// let (mut view, data) = memory.view_and_store_mut(&mut store);
+    /// view.range_mut(0..4).unwrap().copy_from_slice(data.as_bytes());
+    /// assert_eq!(&view.data()[..5], b"host\0");
+    /// # Ok(()) }
+    /// ```
+    pub fn view_and_store_mut<'a, T: 'static>(
+        &self,
+        store: impl Into<StoreContextMut<'a, T>>,
+    ) -> (MemoryView<'a>, &'a mut T) {
+        let (store, data) = store.into().vm_and_data();
+        check_store(self.store, store);
+        (store.memory_mut(self.index).view(), data)
     }
 
     /// Address of byte 0 in this process; changes when the memory moves.

@@ -15,6 +15,7 @@ use hotfoot_artifact::MemoryType;
 use super::image::MemoryImage;
 use super::sys::mmap::Mmap;
 use super::tracking::Tracking;
+use super::view::MemoryView;
 
 /// Address space that one linear memory owns.
 #[derive(Debug)]
@@ -182,6 +183,13 @@ impl MemoryData {
         }
         // SAFETY: S5, S13: accessible and now writable; S2, the store is borrowed exclusively and no guest runs.
         Some(unsafe { std::slice::from_raw_parts_mut(self.base().add(range.start), range.len()) })
+    }
+
+    /// Its bytes, for whoever names the ranges to write; a pooled memory stays tracked.
+    pub fn view(&mut self) -> MemoryView<'_> {
+        let LinearMemory { mmap, byte_len, tracking, .. } = &self.memory;
+        // SAFETY: S5, S13: accessible, and writable once prepared; S2, the store is borrowed exclusively and no guest runs.
+        unsafe { MemoryView::new(mmap.base(), *byte_len, tracking.as_deref().map(|tracking| (tracking, mmap))) }
     }
 
     /// Makes all of it writable; a pooled memory stops being tracked.

@@ -6,6 +6,7 @@
 //!  trap        what happened, and where: pending errors and raw backtraces
 //!  code        a mapped artifact
 //!  memory      linear memories        table      tables
+//!  view        a memory's bytes, for host functions that name what they write
 //!  image       what a memory starts with; tracking: which pages an instance wrote
 //!  pre         warm instances, ready to be used again; stock: where idle things wait, per thread
 //!  snapshot    a live instance as the starting point of others
@@ -42,3 +43,4 @@ pub mod sys;
 pub mod table;
 pub mod tracking;
 pub mod trap;
+pub mod view;
