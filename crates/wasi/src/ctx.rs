@@ -9,15 +9,17 @@ use crate::host::net::Socket;
 use crate::host::random::Random;
 use crate::host::stdio::Stdio;
 use crate::host::table::Table;
-use crate::p1::descriptor::Descriptor;
+use crate::p1::descriptor::{Descriptor, Protection};
 use crate::p1::rights;
 use anyhow::Context as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
+use std::time::Duration;
 
-/// How many descriptors a guest may have open unless [`WasiCtxBuilder::max_descriptors`] says otherwise.
-const DESCRIPTORS_MAX_DEFAULT: usize = 4096;
+/// How many descriptors a guest may have open unless [`WasiCtxBuilder::max_descriptors`] says otherwise: many guests
+/// share the 1024 that a process usually has, or whatever the host raised them to.
+const DESCRIPTORS_MAX_DEFAULT: usize = 256;
 
 /// The state of one guest. Keep it in the store's data, where [`p1::add_to_linker`](crate::p1::add_to_linker) finds it.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct WasiCtx {
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) descriptors: Table<Descriptor>,
+    /// The longest that one call may wait.
+    pub(crate) max_wait: Option<Duration>,
 }
 
 /// Builds a [`WasiCtx`].
@@ -43,6 +47,8 @@ pub struct WasiCtxBuilder {
     random: Random,
     walk: Walk,
     descriptors_max: usize,
+    max_wait: Option<Duration>,
+    protect_terminal: bool,
 }
 
 impl Default for WasiCtxBuilder {
@@ -59,6 +65,8 @@ impl Default for WasiCtxBuilder {
             random: Random::System,
             walk: Walk::Auto,
             descriptors_max: DESCRIPTORS_MAX_DEFAULT,
+            max_wait: None,
+            protect_terminal: false,
         }
     }
 }
@@ -172,6 +180,22 @@ impl WasiCtxBuilder {
         Ok(self)
     }
 
+    /// Gives the guest a directory that is open already. That makes no system call, so a host with many guests opens
+    /// the directory once.
+    ///
+    /// ```
+    /// use hotfoot_wasi::host::fs::Dir;
+    /// use hotfoot_wasi::{Perms, Walk, WasiCtxBuilder};
+    /// # fn main() -> std::io::Result<()> {
+    /// let data = Dir::open_ambient(".".as_ref(), Perms::READ_ONLY, Walk::Auto)?;
+    /// let guests: Vec<_> = (0..10).map(|_| WasiCtxBuilder::new().opened_dir(&data, "/data").build()).collect();
+    /// # Ok(()) }
+    /// ```
+    pub fn opened_dir(&mut self, dir: &Dir, guest_path: impl AsRef<str>) -> &mut Self {
+        self.preopens.push((dir.clone(), guest_path.as_ref().to_owned()));
+        self
+    }
+
     /// Gives the guest a socket, usually one that listens. Sockets get the numbers after the directories'.
     ///
     /// # Errors
@@ -202,7 +226,22 @@ impl WasiCtxBuilder {
         self
     }
 
-    /// How many descriptors the guest may have open at once, those given to it included.
+    /// The longest that one call of the guest may wait for a clock, a stream, a pipe or a socket; then it gets
+    /// `ETIMEDOUT`. Without it the guest waits as long as it likes.
+    pub fn max_wait(&mut self, duration: Duration) -> &mut Self {
+        self.max_wait = Some(duration);
+        self
+    }
+
+    /// Whether control characters that the guest writes to a terminal are made visible instead of obeyed. Tab, line
+    /// feed and carriage return stay. What goes to anything but a terminal is not touched.
+    pub fn protect_terminal(&mut self, protect: bool) -> &mut Self {
+        self.protect_terminal = protect;
+        self
+    }
+
+    /// How many descriptors the guest may have open at once, those given to it included. Default: 256. A directory
+    /// that is being listed takes two of the host's.
     pub fn max_descriptors(&mut self, count: usize) -> &mut Self {
         self.descriptors_max = count;
         self
@@ -210,23 +249,29 @@ impl WasiCtxBuilder {
 
     /// The context. The builder is left as new.
     pub fn build(&mut self) -> WasiCtx {
-        let WasiCtxBuilder {
-            args, env, stdin, stdout, stderr, preopens, sockets, clock, random, descriptors_max, ..
-        } = std::mem::take(self);
-        let given = 3 + preopens.len() + sockets.len();
-        let mut descriptors = Table::new(descriptors_max.max(given));
+        let builder = std::mem::take(self);
+        let given = 3 + builder.preopens.len() + builder.sockets.len();
+        let mut descriptors = Table::new(builder.descriptors_max.max(given));
+        let protection = || if builder.protect_terminal { Protection::Wanted } else { Protection::None };
         let streams = [
-            Descriptor::stdio(stdin, rights::FD_READ),
-            Descriptor::stdio(stdout, rights::FD_WRITE),
-            Descriptor::stdio(stderr, rights::FD_WRITE),
+            Descriptor::stdio(builder.stdin, rights::FD_READ, Protection::None),
+            Descriptor::stdio(builder.stdout, rights::FD_WRITE, protection()),
+            Descriptor::stdio(builder.stderr, rights::FD_WRITE, protection()),
         ];
         // Directories first: C libraries stop looking for them at the first number that is none.
-        let dirs = preopens.into_iter().map(|(dir, name)| Descriptor::preopen(dir, name));
-        let sockets = sockets.into_iter().map(Descriptor::socket);
+        let dirs = builder.preopens.into_iter().map(|(dir, name)| Descriptor::preopen(dir, name));
+        let sockets = builder.sockets.into_iter().map(Descriptor::socket);
         for descriptor in streams.into_iter().chain(dirs).chain(sockets) {
             // The table has room for everything given: its size was made for it above.
             let _ = descriptors.insert(descriptor);
         }
-        WasiCtx { args, env, clock, random, descriptors }
+        WasiCtx {
+            args: builder.args,
+            env: builder.env,
+            clock: builder.clock,
+            random: builder.random,
+            descriptors,
+            max_wait: builder.max_wait,
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  p1   wasi_snapshot_preview1: 46 functions over guest memory and descriptor numbers     (p2 will stand beside it)
+//!  p0   wasi_unstable: the same for older programs, with what was laid out otherwise then
 //!  ctx  WasiCtx: what one guest was given
 //!  host files, streams, clocks, randomness, sockets of this machine; knows no WASI version
 //! ```
@@ -21,6 +22,7 @@
 
 mod ctx;
 pub mod host;
+pub mod p0;
 pub mod p1;
 
 pub use ctx::{WasiCtx, WasiCtxBuilder};

@@ -51,7 +51,7 @@ impl Guest {
 
     /// Calls a function with the context and the memory.
     pub fn call<R>(&mut self, function: impl FnOnce(&mut WasiCtx, &mut GuestMemory<'_>) -> R) -> R {
-        function(&mut self.ctx, &mut GuestMemory::new(&mut self.bytes))
+        function(&mut self.ctx, &mut GuestMemory::new(&mut self.bytes[..]))
     }
 
     pub fn u32_at(&self, at: u32) -> u32 {

@@ -77,7 +77,7 @@ fn no_argument_makes_the_host_panic() {
 
 fn call(guest: &mut Guest, which: usize, [a, b, c, d, e]: [u32; 5], [x, y]: [u64; 2]) -> Result<(), p1::Errno> {
     let (small, ctx) = (b % 64, &mut guest.ctx);
-    let mem = &mut p1::GuestMemory::new(&mut guest.bytes);
+    let mem = &mut p1::GuestMemory::new(&mut guest.bytes[..]);
     match which % 42 {
         0 => p1::args_get(ctx, mem, b, c),
         1 => p1::args_sizes_get(ctx, mem, b, c),

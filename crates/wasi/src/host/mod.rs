@@ -12,6 +12,8 @@ pub mod poll;
 pub mod random;
 pub mod stdio;
 pub mod table;
+pub mod terminal;
+mod transfer;
 
 pub use rustix::io::Errno;
 

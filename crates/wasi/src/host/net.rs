@@ -2,6 +2,8 @@
 
 use super::Result;
 use super::fs::Metadata;
+use super::poll::{Patience, patiently};
+use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvAncillaryBuffer, ReturnFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType};
@@ -41,23 +43,47 @@ impl Socket {
     }
 
     /// Waits for a connection.
-    pub fn accept(&self, nonblock: bool) -> Result<Socket> {
+    pub fn accept(&self, nonblock: bool, patience: Patience) -> Result<Socket> {
         let mut flags = SocketFlags::CLOEXEC;
         flags.set(SocketFlags::NONBLOCK, nonblock);
-        Ok(Socket { fd: retry_on_intr(|| rustix::net::accept_with(&self.fd, flags))?, datagrams: false })
+        let fd = self.patiently(PollFlags::IN, patience, || rustix::net::accept_with(&self.fd, flags))?;
+        Ok(Socket { fd, datagrams: false })
     }
 
     /// Receives into `buffers`; 0 bytes is the end of a stream.
-    pub fn receive(&self, buffers: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Result<Received> {
-        let mut control = RecvAncillaryBuffer::default();
-        let message = retry_on_intr(|| rustix::net::recvmsg(&self.fd, buffers, &mut control, flags))?;
-        Ok(Received { len_bytes: message.bytes, truncated: message.flags.contains(ReturnFlags::TRUNC) })
+    pub fn receive(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        mut flags: RecvFlags,
+        patience: Patience,
+    ) -> Result<Received> {
+        if patience != Patience::Forever {
+            // All or nothing could take for ever.
+            flags.remove(RecvFlags::WAITALL);
+        }
+        self.patiently(PollFlags::IN, patience, || {
+            let mut control = RecvAncillaryBuffer::default();
+            let message = rustix::net::recvmsg(&self.fd, buffers, &mut control, flags)?;
+            Ok(Received { len_bytes: message.bytes, truncated: message.flags.contains(ReturnFlags::TRUNC) })
+        })
     }
 
     /// Sends `buffers`. A closed peer is an error, not a signal.
-    pub fn send(&self, buffers: &[IoSlice<'_>]) -> Result<usize> {
-        let mut control = SendAncillaryBuffer::default();
-        retry_on_intr(|| rustix::net::sendmsg(&self.fd, buffers, &mut control, SendFlags::NOSIGNAL))
+    pub fn send(&self, buffers: &[IoSlice<'_>], patience: Patience) -> Result<usize> {
+        let mut flags = SendFlags::NOSIGNAL;
+        flags.set(SendFlags::DONTWAIT, patience != Patience::Forever);
+        self.patiently(PollFlags::OUT, patience, || {
+            let mut control = SendAncillaryBuffer::default();
+            rustix::net::sendmsg(&self.fd, buffers, &mut control, flags)
+        })
+    }
+
+    /// A socket is non-blocking or not by its own flag; only where it waits does the guest's patience matter.
+    fn patiently<R>(&self, event: PollFlags, patience: Patience, mut transfer: impl FnMut() -> Result<R>) -> Result<R> {
+        if patience == Patience::Forever || self.is_nonblocking()? {
+            return retry_on_intr(transfer);
+        }
+        patiently(self.fd.as_fd(), event, patience, &mut transfer)
     }
 
     /// Ends one direction or both.

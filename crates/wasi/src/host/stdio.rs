@@ -4,9 +4,9 @@
 //! One type serves both directions, as a terminal does: reading what can only be written answers `EBADF`.
 
 use super::fs::{FileKind, Metadata};
-use super::{Errno, Result};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::retry_on_intr;
+use super::poll::{Patience, WRITABLE_BYTES, patiently};
+use super::{Errno, Result, transfer};
+use rustix::event::PollFlags;
 use std::io::{IoSlice, IoSliceMut, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -111,9 +111,8 @@ impl Stdio {
         }
     }
 
-    /// Reads; 0 is the end. With `nonblock` a stream that would wait answers `EAGAIN`, without changing the host's
-    /// descriptor, which others share; without it a host descriptor that happens to be non-blocking is waited for.
-    pub fn read(&self, buffers: &mut [IoSliceMut<'_>], nonblock: bool) -> Result<usize> {
+    /// Reads; 0 is the end.
+    pub fn read(&self, buffers: &mut [IoSliceMut<'_>], patience: Patience) -> Result<usize> {
         match self {
             Stdio::Null => Ok(0),
             Stdio::Input(pipe) => {
@@ -129,12 +128,15 @@ impl Stdio {
                 Ok(taken)
             }
             Stdio::Output(_) => Err(Errno::BADF),
-            _ => self.patiently(PollFlags::IN, nonblock, |fd| rustix::io::readv(fd, buffers)),
+            _ => {
+                let fd = self.descriptor().ok_or(Errno::BADF)?;
+                patiently(fd, PollFlags::IN, patience, || transfer::read(fd, buffers))
+            }
         }
     }
 
-    /// Writes; see [`Stdio::read`] for `nonblock`.
-    pub fn write(&self, buffers: &[IoSlice<'_>], nonblock: bool) -> Result<usize> {
+    /// Writes.
+    pub fn write(&self, buffers: &[IoSlice<'_>], patience: Patience) -> Result<usize> {
         match self {
             Stdio::Null => Ok(buffers.iter().map(|buffer| buffer.len()).sum()),
             Stdio::Output(pipe) => {
@@ -149,27 +151,14 @@ impl Stdio {
                 if taken == 0 && wanted > 0 { Err(Errno::NOSPC) } else { Ok(taken) }
             }
             Stdio::Input(_) => Err(Errno::BADF),
-            _ => self.patiently(PollFlags::OUT, nonblock, |fd| rustix::io::writev(fd, buffers)),
-        }
-    }
-
-    fn patiently(
-        &self,
-        event: PollFlags,
-        nonblock: bool,
-        mut transfer: impl FnMut(BorrowedFd<'_>) -> Result<usize>,
-    ) -> Result<usize> {
-        let fd = self.descriptor().ok_or(Errno::BADF)?;
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if nonblock && retry_on_intr(|| rustix::event::poll(&mut [PollFd::new(&fd, event)], Some(&at_once)))? == 0 {
-            return Err(Errno::AGAIN);
-        }
-        loop {
-            match retry_on_intr(|| transfer(fd)) {
-                Err(Errno::AGAIN) if !nonblock => {
-                    retry_on_intr(|| rustix::event::poll(&mut [PollFd::new(&fd, event)], None))?;
-                }
-                done => return done,
+            _ => {
+                let fd = self.descriptor().ok_or(Errno::BADF)?;
+                patiently(fd, PollFlags::OUT, patience, || match buffers {
+                    [first, ..] if patience != Patience::Forever => {
+                        rustix::io::write(fd, &first[..first.len().min(WRITABLE_BYTES)])
+                    }
+                    _ => transfer::write(fd, buffers),
+                })
             }
         }
     }

@@ -1,10 +1,14 @@
 //! What a guest's file descriptor stands for, and the one question asked of it: may you do this?
 
-use super::types::{Errno, rights};
+use super::types::{Errno, FDFLAGS_NONBLOCK, rights};
 use crate::ctx::WasiCtx;
+use crate::host;
 use crate::host::fs::{Dir, Entries, File};
 use crate::host::net::Socket;
+use crate::host::poll::Patience;
 use crate::host::stdio::Stdio;
+use crate::host::terminal::Visible;
+use std::io::IoSlice;
 
 /// An open file descriptor.
 #[derive(Debug)]
@@ -30,6 +34,47 @@ pub enum Object {
 pub struct Stream {
     pub stdio: Stdio,
     pub flags: u16,
+    pub protection: Protection,
+}
+
+/// Whether what a guest writes may control a terminal.
+#[derive(Debug)]
+pub enum Protection {
+    /// It may.
+    None,
+    /// Not if there is a terminal, which is asked at the first write.
+    Wanted,
+    /// Not.
+    On(Visible),
+}
+
+impl Stream {
+    /// Writes, making control characters visible where that is wanted.
+    pub fn write(&mut self, buffers: &[IoSlice<'_>], patience: Patience) -> host::Result<usize> {
+        if let Protection::Wanted = self.protection {
+            let terminal = self.stdio.is_terminal();
+            self.protection = if terminal { Protection::On(Visible::default()) } else { Protection::None };
+        }
+        let Protection::On(visible) = &mut self.protection else { return self.stdio.write(buffers, patience) };
+        // A translation cannot be taken back, so it is written whole even to a stream that was asked not to wait.
+        let patience = if patience == Patience::Never { Patience::Forever } else { patience };
+        let mut taken = 0;
+        for buffer in buffers {
+            let written = visible.write(buffer, |mut piece| {
+                while !piece.is_empty() {
+                    let written = self.stdio.write(&[IoSlice::new(piece)], patience)?;
+                    piece = &piece[written..];
+                }
+                Ok(())
+            });
+            match written {
+                Err(error) if taken == 0 => return Err(error),
+                Err(_) => break,
+                Ok(()) => taken += buffer.len(),
+            }
+        }
+        Ok(taken)
+    }
 }
 
 /// A directory, with the iteration that `fd_readdir` is in the middle of.
@@ -42,9 +87,9 @@ pub struct OpenDir {
 }
 
 impl Descriptor {
-    pub fn stdio(stdio: Stdio, direction: u64) -> Descriptor {
+    pub fn stdio(stdio: Stdio, direction: u64, protection: Protection) -> Descriptor {
         let base = rights::STREAM & !(rights::FD_READ | rights::FD_WRITE) | direction;
-        Descriptor { object: Object::Stdio(Stream { stdio, flags: 0 }), base, inheriting: 0 }
+        Descriptor { object: Object::Stdio(Stream { stdio, flags: 0, protection }), base, inheriting: 0 }
     }
 
     pub fn preopen(dir: Dir, name: String) -> Descriptor {
@@ -71,6 +116,15 @@ impl Descriptor {
 }
 
 impl WasiCtx {
+    /// How long an operation may wait: not at all if its descriptor says so, and never longer than the host allows.
+    pub(crate) fn patience(&self, fdflags: u16) -> Patience {
+        match self.max_wait {
+            _ if fdflags & FDFLAGS_NONBLOCK != 0 => Patience::Never,
+            Some(duration) => Patience::UpTo(duration),
+            None => Patience::Forever,
+        }
+    }
+
     /// The descriptor `fd`, if `right` is among its rights.
     pub(crate) fn descriptor(&self, fd: u32, right: u64) -> Result<&Descriptor, Errno> {
         let descriptor = self.descriptors.get(fd).ok_or(Errno::Badf)?;

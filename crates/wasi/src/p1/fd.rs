@@ -62,7 +62,7 @@ pub fn fd_fdstat_get(ctx: &mut WasiCtx, mem: &mut GuestMemory<'_>, fd: u32, fdst
             }
             (filetype, stream.flags)
         }
-        Object::File(file) => (filetype(file.metadata()?.kind), fdflags(file.flags()?)),
+        Object::File(file) => (filetype(file.kind()), fdflags(file.flags()?)),
         Object::Dir(_) => (filetype(FileKind::Directory), 0),
         Object::Socket(socket) => {
             let flags = if socket.is_nonblocking()? { FDFLAGS_NONBLOCK } else { 0 };
@@ -124,13 +124,18 @@ pub fn fd_fdstat_set_rights(ctx: &mut WasiCtx, fd: u32, base: u64, inheriting: u
 
 /// Writes what is known of an open file.
 pub fn fd_filestat_get(ctx: &mut WasiCtx, mem: &mut GuestMemory<'_>, fd: u32, stat: u32) -> Result<(), Errno> {
-    let (metadata, filetype): (Metadata, u8) = match &ctx.descriptor(fd, rights::FD_FILESTAT_GET)?.object {
+    let (metadata, filetype) = metadata(ctx, fd)?;
+    mem.write(stat, &filestat(&metadata, filetype))
+}
+
+/// What is known of an open file, and its `filetype`.
+pub(crate) fn metadata(ctx: &WasiCtx, fd: u32) -> Result<(Metadata, u8), Errno> {
+    Ok(match &ctx.descriptor(fd, rights::FD_FILESTAT_GET)?.object {
         Object::Stdio(stream) => of_kind(stream.stdio.metadata()?),
         Object::File(file) => of_kind(file.metadata()?),
         Object::Dir(open) => of_kind(open.dir.metadata()?),
         Object::Socket(socket) => (socket.metadata()?, if socket.datagrams { SOCKET_DGRAM } else { SOCKET_STREAM }),
-    };
-    mem.write(stat, &filestat(&metadata, filetype))
+    })
 }
 
 fn of_kind(metadata: Metadata) -> (Metadata, u8) {

@@ -25,9 +25,9 @@ pub fn fd_read(
     descriptor.require(rights::FD_READ)?;
     mem.check(nread, 4)?;
     let len = mem.fill_buffers(iovs, iovs_len, |buffers| match &descriptor.object {
-        Object::File(file) => Ok(file.read(buffers)?),
-        Object::Stdio(stream) => Ok(stream.stdio.read(buffers, stream.flags & FDFLAGS_NONBLOCK != 0)?),
-        Object::Socket(socket) => Ok(socket.receive(buffers, RecvFlags::empty())?.len_bytes),
+        Object::File(file) => Ok(file.read(buffers, ctx.patience(0))?),
+        Object::Stdio(stream) => Ok(stream.stdio.read(buffers, ctx.patience(stream.flags))?),
+        Object::Socket(socket) => Ok(socket.receive(buffers, RecvFlags::empty(), ctx.patience(0))?.len_bytes),
         Object::Dir(_) => Err(Errno::Isdir),
     })?;
     mem.write_size(nread, len)
@@ -42,12 +42,16 @@ pub fn fd_write(
     iovs_len: u32,
     nwritten: u32,
 ) -> Result<(), Errno> {
-    let descriptor = ctx.descriptor(fd, rights::FD_WRITE)?;
+    let (patience, impatience) = (ctx.patience(0), ctx.patience(FDFLAGS_NONBLOCK));
+    let descriptor = ctx.descriptor_mut(fd, rights::FD_WRITE)?;
     mem.check(nwritten, 4)?;
-    let len = mem.drain_buffers(iovs, iovs_len, |buffers| match &descriptor.object {
-        Object::File(file) => Ok(file.write(buffers)?),
-        Object::Stdio(stream) => Ok(stream.stdio.write(buffers, stream.flags & FDFLAGS_NONBLOCK != 0)?),
-        Object::Socket(socket) => Ok(socket.send(buffers)?),
+    let len = mem.drain_buffers(iovs, iovs_len, |buffers| match &mut descriptor.object {
+        Object::File(file) => Ok(file.write(buffers, patience)?),
+        Object::Stdio(stream) => {
+            let nonblock = stream.flags & FDFLAGS_NONBLOCK != 0;
+            Ok(stream.write(buffers, if nonblock { impatience } else { patience })?)
+        }
+        Object::Socket(socket) => Ok(socket.send(buffers, patience)?),
         Object::Dir(_) => Err(Errno::Badf),
     })?;
     mem.write_size(nwritten, len)
@@ -95,9 +99,9 @@ pub fn fd_seek(
     new_offset: u32,
 ) -> Result<(), Errno> {
     let to = match whence {
-        0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| Errno::Inval)?),
-        1 => SeekFrom::Current(offset),
-        2 => SeekFrom::End(offset),
+        WHENCE_SET => SeekFrom::Start(u64::try_from(offset).map_err(|_| Errno::Inval)?),
+        WHENCE_CUR => SeekFrom::Current(offset),
+        WHENCE_END => SeekFrom::End(offset),
         _ => return Err(Errno::Inval),
     };
     // Asking where the offset is changes nothing and needs the lesser right.
@@ -129,38 +133,37 @@ pub fn fd_readdir(
     let Object::Dir(open) = &mut descriptor.object else { return Err(Errno::Notdir) };
     right?;
     mem.check(bufused, 4)?;
-    let buffer = mem.slice_mut(buf, buf_len)?;
+    mem.check(buf, buf_len)?;
     let entries = match &mut open.entries {
         Some(entries) => entries,
         none => none.insert(Box::new(open.dir.entries()?)),
     };
     entries.seek(cookie)?;
     let mut used = 0;
-    while used < buffer.len() {
+    while used < buf_len {
         let Some(entry) = entries.peek()? else { break };
-        let rest = &mut buffer[used..];
-        let whole = write_dirent(entry, rest);
-        used += (DIRENT_BYTES + entry.name.len()).min(rest.len());
-        if whole {
+        let left = buf_len - used;
+        let written = write_dirent(mem, buf + used, left, entry)?;
+        used += written;
+        if written as usize == DIRENT_BYTES + entry.name.len() {
             entries.take();
         }
     }
-    mem.write_size(bufused, used)
+    mem.write_u32(bufused, used)
 }
 
 const DIRENT_BYTES: usize = 24;
 
-/// Writes as much of an entry as `rest` takes; says whether that was all of it.
-fn write_dirent(entry: &DirEntry, rest: &mut [u8]) -> bool {
+/// Writes as much of an entry as `left` bytes at `at` take; says how many it took.
+fn write_dirent(mem: &mut GuestMemory<'_>, at: u32, left: u32, entry: &DirEntry) -> Result<u32, Errno> {
     let head = Layout::<DIRENT_BYTES>::new()
         .set(0, entry.next.to_le_bytes())
         .set(8, entry.ino.to_le_bytes())
         .set(16, (entry.name.len() as u32).to_le_bytes())
         .set(20, [filetype(entry.kind)]);
-    let len = DIRENT_BYTES.min(rest.len());
-    rest[..len].copy_from_slice(&head.0[..len]);
-    let rest = &mut rest[len..];
-    let name_len = entry.name.len().min(rest.len());
-    rest[..name_len].copy_from_slice(&entry.name.as_bytes()[..name_len]);
-    len == DIRENT_BYTES && name_len == entry.name.len()
+    let len = left.min((DIRENT_BYTES + entry.name.len()) as u32);
+    let (into_head, into_name) = mem.slice_mut(at, len)?.split_at_mut(DIRENT_BYTES.min(len as usize));
+    into_head.copy_from_slice(&head.0[..into_head.len()]);
+    into_name.copy_from_slice(&entry.name.as_bytes()[..into_name.len()]);
+    Ok(len)
 }

@@ -1,4 +1,4 @@
-//! Gives the functions of preview 1 to a linker: the one file of this crate that knows the engine.
+//! Gives the functions of preview 1 to a linker: with its sibling in `p0`, the one file of this crate that knows the engine.
 //!
 //! Each call finds the caller's memory, splits it from the store's data, and turns the result into an error number.
 
@@ -20,16 +20,46 @@ pub fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    args_and_clocks(linker, get)?;
-    descriptors(linker, get)?;
-    transfers(linker, get)?;
-    paths(linker, get)?;
-    process(linker, get)?;
-    sockets(linker, get)
+    shared_with_preview0(linker, MODULE, get)?;
+    let module = MODULE;
+    linker.func_wrap(module, "fd_filestat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+        call(&mut caller, get, |ctx, mem| fd_filestat_get(ctx, mem, a, b))
+    })?;
+    linker.func_wrap(module, "fd_seek", move |mut caller: Caller<'_, T>, a: u32, b: i64, c: u32, d: u32| {
+        call(&mut caller, get, |ctx, mem| fd_seek(ctx, mem, a, b, c, d))
+    })?;
+    linker.func_wrap(
+        module,
+        "path_filestat_get",
+        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32| {
+            call(&mut caller, get, |ctx, mem| path_filestat_get(ctx, mem, a, b, c, d, e))
+        },
+    )?;
+    linker.func_wrap(module, "poll_oneoff", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| {
+        call(&mut caller, get, |ctx, mem| poll_oneoff(ctx, mem, a, b, c, d))
+    })?;
+    linker.func_wrap(module, "sock_accept", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
+        call(&mut caller, get, |ctx, mem| sock_accept(ctx, mem, a, b, c))
+    })?;
+    Ok(())
+}
+
+/// Defines, as names of `module`, the functions that are the same in preview 0.
+pub(crate) fn shared_with_preview0<T: 'static>(
+    linker: &mut Linker<T>,
+    module: &str,
+    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    args_and_clocks(linker, module, get)?;
+    descriptors(linker, module, get)?;
+    transfers(linker, module, get)?;
+    paths(linker, module, get)?;
+    process(linker, module, get)?;
+    sockets(linker, module, get)
 }
 
 /// The memory of the calling instance and its context, for one call.
-fn call<T: 'static>(
+pub(crate) fn call<T: 'static>(
     caller: &mut Caller<'_, T>,
     get: impl Fn(&mut T) -> &mut WasiCtx,
     function: impl FnOnce(&mut WasiCtx, &mut GuestMemory<'_>) -> Result<(), Errno>,
@@ -37,8 +67,8 @@ fn call<T: 'static>(
     let Some(memory) = caller.get_export("memory").and_then(Extern::into_memory) else {
         anyhow::bail!("the module that called WASI exports no memory named \"memory\"; export it under that name");
     };
-    let (bytes, data) = memory.data_and_store_mut(&mut *caller);
-    Ok(number(function(get(data), &mut GuestMemory::new(bytes))))
+    let (view, data) = memory.view_and_store_mut(&mut *caller);
+    Ok(number(function(get(data), &mut GuestMemory::new(view))))
 }
 
 /// The same for functions that take no pointers, which need no memory.
@@ -60,27 +90,28 @@ fn number(result: Result<(), Errno>) -> u32 {
 /// `args_*`, `environ_*`, `clock_*`, `random_get`.
 fn args_and_clocks<T: 'static>(
     linker: &mut Linker<T>,
+    module: &str,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "args_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "args_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call(&mut caller, get, |ctx, mem| args_get(ctx, mem, a, b))
     })?;
-    linker.func_wrap(MODULE, "args_sizes_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "args_sizes_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call(&mut caller, get, |ctx, mem| args_sizes_get(ctx, mem, a, b))
     })?;
-    linker.func_wrap(MODULE, "environ_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "environ_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call(&mut caller, get, |ctx, mem| environ_get(ctx, mem, a, b))
     })?;
-    linker.func_wrap(MODULE, "environ_sizes_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "environ_sizes_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call(&mut caller, get, |ctx, mem| environ_sizes_get(ctx, mem, a, b))
     })?;
-    linker.func_wrap(MODULE, "clock_res_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "clock_res_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call(&mut caller, get, |ctx, mem| clock_res_get(ctx, mem, a, b))
     })?;
-    linker.func_wrap(MODULE, "clock_time_get", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u32| {
+    linker.func_wrap(module, "clock_time_get", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u32| {
         call(&mut caller, get, |ctx, mem| clock_time_get(ctx, mem, a, b, c))
     })?;
-    linker.func_wrap(MODULE, "random_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "random_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call(&mut caller, get, |ctx, mem| random_get(ctx, mem, a, b))
     })?;
     Ok(())
@@ -89,97 +120,90 @@ fn args_and_clocks<T: 'static>(
 /// `fd_*` that look at a descriptor or change it.
 fn descriptors<T: 'static>(
     linker: &mut Linker<T>,
+    module: &str,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "fd_advise", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64, d: u32| {
+    linker.func_wrap(module, "fd_advise", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64, d: u32| {
         call_without_memory(&mut caller, get, |ctx| fd_advise(ctx, a, b, c, d))
     })?;
-    linker.func_wrap(MODULE, "fd_allocate", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64| {
+    linker.func_wrap(module, "fd_allocate", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64| {
         call_without_memory(&mut caller, get, |ctx| fd_allocate(ctx, a, b, c))
     })?;
-    linker.func_wrap(MODULE, "fd_close", move |mut caller: Caller<'_, T>, a: u32| {
+    linker.func_wrap(module, "fd_close", move |mut caller: Caller<'_, T>, a: u32| {
         call_without_memory(&mut caller, get, |ctx| fd_close(ctx, a))
     })?;
-    linker.func_wrap(MODULE, "fd_datasync", move |mut caller: Caller<'_, T>, a: u32| {
+    linker.func_wrap(module, "fd_datasync", move |mut caller: Caller<'_, T>, a: u32| {
         call_without_memory(&mut caller, get, |ctx| fd_datasync(ctx, a))
     })?;
-    linker.func_wrap(MODULE, "fd_fdstat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "fd_fdstat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call(&mut caller, get, |ctx, mem| fd_fdstat_get(ctx, mem, a, b))
     })?;
-    linker.func_wrap(MODULE, "fd_fdstat_set_flags", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "fd_fdstat_set_flags", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call_without_memory(&mut caller, get, |ctx| fd_fdstat_set_flags(ctx, a, b))
     })?;
-    linker.func_wrap(MODULE, "fd_fdstat_set_rights", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64| {
+    linker.func_wrap(module, "fd_fdstat_set_rights", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64| {
         call_without_memory(&mut caller, get, |ctx| fd_fdstat_set_rights(ctx, a, b, c))
     })?;
-    linker.func_wrap(MODULE, "fd_filestat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
-        call(&mut caller, get, |ctx, mem| fd_filestat_get(ctx, mem, a, b))
-    })?;
-    linker.func_wrap(MODULE, "fd_filestat_set_size", move |mut caller: Caller<'_, T>, a: u32, b: u64| {
+    linker.func_wrap(module, "fd_filestat_set_size", move |mut caller: Caller<'_, T>, a: u32, b: u64| {
         call_without_memory(&mut caller, get, |ctx| fd_filestat_set_size(ctx, a, b))
     })?;
     linker.func_wrap(
-        MODULE,
+        module,
         "fd_filestat_set_times",
         move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64, d: u32| {
             call_without_memory(&mut caller, get, |ctx| fd_filestat_set_times(ctx, a, b, c, d))
         },
     )?;
-    linker.func_wrap(MODULE, "fd_prestat_dir_name", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
+    linker.func_wrap(module, "fd_prestat_dir_name", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
         call(&mut caller, get, |ctx, mem| fd_prestat_dir_name(ctx, mem, a, b, c))
     })?;
-    linker.func_wrap(MODULE, "fd_prestat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "fd_prestat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call(&mut caller, get, |ctx, mem| fd_prestat_get(ctx, mem, a, b))
     })?;
-    linker.func_wrap(MODULE, "fd_renumber", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "fd_renumber", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call_without_memory(&mut caller, get, |ctx| fd_renumber(ctx, a, b))
     })?;
-    linker.func_wrap(MODULE, "fd_sync", move |mut caller: Caller<'_, T>, a: u32| {
+    linker.func_wrap(module, "fd_sync", move |mut caller: Caller<'_, T>, a: u32| {
         call_without_memory(&mut caller, get, |ctx| fd_sync(ctx, a))
     })?;
     Ok(())
 }
 
-/// `fd_*` that move bytes, and `poll_oneoff`.
+/// `fd_*` that move bytes.
 fn transfers<T: 'static>(
     linker: &mut Linker<T>,
+    module: &str,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
     linker.func_wrap(
-        MODULE,
+        module,
         "fd_pread",
         move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u64, e: u32| {
             call(&mut caller, get, |ctx, mem| fd_pread(ctx, mem, a, b, c, d, e))
         },
     )?;
     linker.func_wrap(
-        MODULE,
+        module,
         "fd_pwrite",
         move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u64, e: u32| {
             call(&mut caller, get, |ctx, mem| fd_pwrite(ctx, mem, a, b, c, d, e))
         },
     )?;
-    linker.func_wrap(MODULE, "fd_read", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| {
+    linker.func_wrap(module, "fd_read", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| {
         call(&mut caller, get, |ctx, mem| fd_read(ctx, mem, a, b, c, d))
     })?;
     linker.func_wrap(
-        MODULE,
+        module,
         "fd_readdir",
         move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u64, e: u32| {
             call(&mut caller, get, |ctx, mem| fd_readdir(ctx, mem, a, b, c, d, e))
         },
     )?;
-    linker.func_wrap(MODULE, "fd_seek", move |mut caller: Caller<'_, T>, a: u32, b: i64, c: u32, d: u32| {
-        call(&mut caller, get, |ctx, mem| fd_seek(ctx, mem, a, b, c, d))
-    })?;
-    linker.func_wrap(MODULE, "fd_tell", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "fd_tell", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call(&mut caller, get, |ctx, mem| fd_tell(ctx, mem, a, b))
     })?;
-    linker.func_wrap(MODULE, "fd_write", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| {
+    linker.func_wrap(module, "fd_write", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| {
         call(&mut caller, get, |ctx, mem| fd_write(ctx, mem, a, b, c, d))
-    })?;
-    linker.func_wrap(MODULE, "poll_oneoff", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| {
-        call(&mut caller, get, |ctx, mem| poll_oneoff(ctx, mem, a, b, c, d))
     })?;
     Ok(())
 }
@@ -187,34 +211,28 @@ fn transfers<T: 'static>(
 /// `path_*`.
 fn paths<T: 'static>(
     linker: &mut Linker<T>,
+    module: &str,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "path_create_directory", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
+    linker.func_wrap(module, "path_create_directory", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
         call(&mut caller, get, |ctx, mem| path_create_directory(ctx, mem, a, b, c))
     })?;
     linker.func_wrap(
-        MODULE,
-        "path_filestat_get",
-        move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32| {
-            call(&mut caller, get, |ctx, mem| path_filestat_get(ctx, mem, a, b, c, d, e))
-        },
-    )?;
-    linker.func_wrap(
-        MODULE,
+        module,
         "path_filestat_set_times",
         move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u64, f: u64, g: u32| {
             call(&mut caller, get, |ctx, mem| path_filestat_set_times(ctx, mem, a, b, c, d, e, f, g))
         },
     )?;
     linker.func_wrap(
-        MODULE,
+        module,
         "path_link",
         move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32| {
             call(&mut caller, get, |ctx, mem| path_link(ctx, mem, a, b, c, d, e, f, g))
         },
     )?;
     linker.func_wrap(
-        MODULE,
+        module,
         "path_open",
         move |mut caller: Caller<'_, T>,
               fd: u32,
@@ -232,30 +250,30 @@ fn paths<T: 'static>(
         },
     )?;
     linker.func_wrap(
-        MODULE,
+        module,
         "path_readlink",
         move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32| {
             call(&mut caller, get, |ctx, mem| path_readlink(ctx, mem, a, b, c, d, e, f))
         },
     )?;
-    linker.func_wrap(MODULE, "path_remove_directory", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
+    linker.func_wrap(module, "path_remove_directory", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
         call(&mut caller, get, |ctx, mem| path_remove_directory(ctx, mem, a, b, c))
     })?;
     linker.func_wrap(
-        MODULE,
+        module,
         "path_rename",
         move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32| {
             call(&mut caller, get, |ctx, mem| path_rename(ctx, mem, a, b, c, d, e, f))
         },
     )?;
     linker.func_wrap(
-        MODULE,
+        module,
         "path_symlink",
         move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32| {
             call(&mut caller, get, |ctx, mem| path_symlink(ctx, mem, a, b, c, d, e))
         },
     )?;
-    linker.func_wrap(MODULE, "path_unlink_file", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
+    linker.func_wrap(module, "path_unlink_file", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
         call(&mut caller, get, |ctx, mem| path_unlink_file(ctx, mem, a, b, c))
     })?;
     Ok(())
@@ -264,26 +282,24 @@ fn paths<T: 'static>(
 /// `sock_*`.
 fn sockets<T: 'static>(
     linker: &mut Linker<T>,
+    module: &str,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "sock_accept", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
-        call(&mut caller, get, |ctx, mem| sock_accept(ctx, mem, a, b, c))
-    })?;
     linker.func_wrap(
-        MODULE,
+        module,
         "sock_recv",
         move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32| {
             call(&mut caller, get, |ctx, mem| sock_recv(ctx, mem, a, b, c, d, e, f))
         },
     )?;
     linker.func_wrap(
-        MODULE,
+        module,
         "sock_send",
         move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32, e: u32| {
             call(&mut caller, get, |ctx, mem| sock_send(ctx, mem, a, b, c, d, e))
         },
     )?;
-    linker.func_wrap(MODULE, "sock_shutdown", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
+    linker.func_wrap(module, "sock_shutdown", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call_without_memory(&mut caller, get, |ctx| sock_shutdown(ctx, a, b))
     })?;
     Ok(())
@@ -292,19 +308,20 @@ fn sockets<T: 'static>(
 /// `proc_*`, `sched_yield`.
 fn process<T: 'static>(
     linker: &mut Linker<T>,
+    module: &str,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    linker.func_wrap(MODULE, "proc_exit", move |_: Caller<'_, T>, code: u32| -> Result<()> {
+    linker.func_wrap(module, "proc_exit", move |_: Caller<'_, T>, code: u32| -> Result<()> {
         Err(proc_exit(code).into())
     })?;
-    linker.func_wrap(MODULE, "proc_raise", move |_: Caller<'_, T>, signal: u32| -> Result<u32> {
+    linker.func_wrap(module, "proc_raise", move |_: Caller<'_, T>, signal: u32| -> Result<u32> {
         match proc_raise(signal) {
             Ok(Ok(())) => Ok(0),
             Ok(Err(exit)) => Err(exit.into()),
             Err(error) => Ok(error as u32),
         }
     })?;
-    linker.func_wrap(MODULE, "sched_yield", move |mut caller: Caller<'_, T>| {
+    linker.func_wrap(module, "sched_yield", move |mut caller: Caller<'_, T>| {
         call_without_memory(&mut caller, get, sched_yield)
     })?;
     Ok(())

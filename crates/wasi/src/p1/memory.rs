@@ -5,6 +5,7 @@
 //! a short read or write is always a right answer.
 
 use super::types::Errno;
+use hotfoot::MemoryView;
 use std::io::{IoSlice, IoSliceMut};
 use std::ops::Range;
 
@@ -20,19 +21,19 @@ const PATH_BYTES_MAX: u32 = 4096;
 /// The linear memory of a guest during one call.
 #[derive(Debug)]
 pub struct GuestMemory<'a> {
-    bytes: &'a mut [u8],
+    view: MemoryView<'a>,
 }
 
 impl<'a> GuestMemory<'a> {
     /// The whole memory of the calling instance.
-    pub fn new(bytes: &'a mut [u8]) -> GuestMemory<'a> {
-        GuestMemory { bytes }
+    pub fn new(view: impl Into<MemoryView<'a>>) -> GuestMemory<'a> {
+        GuestMemory { view: view.into() }
     }
 
     fn range(&self, pointer: u32, len: u32) -> Result<Range<usize>, Errno> {
         let start = pointer as usize;
         let end = start.checked_add(len as usize).ok_or(Errno::Fault)?;
-        if end > self.bytes.len() { Err(Errno::Fault) } else { Ok(start..end) }
+        if end > self.view.data().len() { Err(Errno::Fault) } else { Ok(start..end) }
     }
 
     /// `Ok` if the guest may be written to there.
@@ -42,13 +43,13 @@ impl<'a> GuestMemory<'a> {
 
     /// The bytes at `pointer`.
     pub fn slice(&self, pointer: u32, len: u32) -> Result<&[u8], Errno> {
-        Ok(&self.bytes[self.range(pointer, len)?])
+        Ok(&self.view.data()[self.range(pointer, len)?])
     }
 
-    /// The bytes at `pointer`, to be changed.
+    /// The bytes at `pointer`, to be changed, by the kernel too.
     pub fn slice_mut(&mut self, pointer: u32, len: u32) -> Result<&mut [u8], Errno> {
         let range = self.range(pointer, len)?;
-        Ok(&mut self.bytes[range])
+        self.view.range_mut(range).ok_or(Errno::Fault)
     }
 
     /// `N` bytes at `pointer`, for `uN::from_le_bytes`.
@@ -102,16 +103,14 @@ impl<'a> GuestMemory<'a> {
     ) -> Result<R, Errno> {
         let mut ranges: [Range<usize>; READ_BUFFERS_MAX] = Default::default();
         let used = self.buffers(iovs, count, &mut ranges)?;
-        if used == 0 {
-            return transfer(&mut []);
-        }
         if used > 1
-            && let Ok(parts) = self.bytes.get_disjoint_mut(ranges.clone())
+            && let Some(parts) = self.view.ranges_mut(ranges.clone())
         {
             return transfer(&mut parts.map(IoSliceMut::new)[..used]);
         }
         let [first, ..] = ranges;
-        transfer(&mut [IoSliceMut::new(&mut self.bytes[first])])
+        let buffer = self.view.range_mut(first).ok_or(Errno::Fault)?;
+        transfer(&mut [IoSliceMut::new(buffer)][..used.min(1)])
     }
 
     /// Hands the buffers of the vector at `iovs` to `transfer`, to be read.
@@ -123,7 +122,8 @@ impl<'a> GuestMemory<'a> {
     ) -> Result<R, Errno> {
         let mut ranges: [Range<usize>; WRITE_BUFFERS_MAX] = Default::default();
         let used = self.buffers(iovs, count, &mut ranges)?;
-        let parts = ranges.map(|range| IoSlice::new(&self.bytes[range]));
+        let bytes = self.view.data();
+        let parts = ranges.map(|range| IoSlice::new(&bytes[range]));
         transfer(&parts[..used])
     }
 
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn what_lies_outside_is_a_fault() {
         let mut bytes = [0; 16];
-        let mut memory = GuestMemory::new(&mut bytes);
+        let mut memory = GuestMemory::new(&mut bytes[..]);
         for (pointer, len) in [(0, 17), (17, 0), (16, 1), (u32::MAX, u32::MAX), (u32::MAX, 0), (1, u32::MAX)] {
             assert_eq!(memory.slice(pointer, len), Err(Errno::Fault), "{pointer} {len}");
             assert_eq!(memory.slice_mut(pointer, len), Err(Errno::Fault), "{pointer} {len}");
@@ -178,7 +178,7 @@ mod tests {
         let mut bytes = [0; 64];
         with_iovs(&mut bytes, &[(40, 2), (0, 0), (32, 3)]);
         bytes[32..42].copy_from_slice(b"0123456789");
-        let mut memory = GuestMemory::new(&mut bytes);
+        let mut memory = GuestMemory::new(&mut bytes[..]);
         let written =
             memory.drain_buffers(0, 3, |parts| Ok(parts.iter().map(|part| part.to_vec()).collect::<Vec<_>>()));
         assert_eq!(written, Ok(vec![b"89".to_vec(), b"012".to_vec()]));
@@ -195,7 +195,7 @@ mod tests {
     fn overlapping_buffers_give_a_short_read() {
         let mut bytes = [0; 64];
         with_iovs(&mut bytes, &[(32, 8), (36, 8)]);
-        let mut memory = GuestMemory::new(&mut bytes);
+        let mut memory = GuestMemory::new(&mut bytes[..]);
         assert_eq!(memory.fill_buffers(0, 2, |parts| Ok((parts.len(), parts[0].len()))), Ok((1, 8)));
     }
 
@@ -204,7 +204,7 @@ mod tests {
         let mut bytes = [0; 4096 * 4];
         let many: Vec<_> = (0..1024).map(|at| (8192 + at, 1)).collect();
         with_iovs(&mut bytes, &many);
-        let mut memory = GuestMemory::new(&mut bytes);
+        let mut memory = GuestMemory::new(&mut bytes[..]);
         assert_eq!(memory.drain_buffers(0, 1024, |parts| Ok(parts.len())), Ok(WRITE_BUFFERS_MAX));
         assert_eq!(memory.fill_buffers(0, 1024, |parts| Ok(parts.len())), Ok(READ_BUFFERS_MAX));
         assert_eq!(memory.drain_buffers(0, 1025, |_| Ok(())), Err(Errno::Inval));
@@ -212,6 +212,6 @@ mod tests {
         assert_eq!(memory.drain_buffers(4096 * 4 - 8, 2, |_| Ok(())), Err(Errno::Fault));
         assert_eq!(memory.fill_buffers(0, 0, |parts| Ok(parts.len())), Ok(0));
         with_iovs(&mut bytes, &[(0, 1), (4096 * 4, 1)]);
-        assert_eq!(GuestMemory::new(&mut bytes).drain_buffers(0, 2, |_| Ok(())), Err(Errno::Fault));
+        assert_eq!(GuestMemory::new(&mut bytes[..]).drain_buffers(0, 2, |_| Ok(())), Err(Errno::Fault));
     }
 }

@@ -21,16 +21,16 @@
 mod args;
 mod clock;
 pub(crate) mod descriptor;
-mod fd;
+pub(crate) mod fd;
 mod io;
-mod link;
+pub(crate) mod link;
 mod memory;
-mod path;
-mod poll;
+pub(crate) mod path;
+pub(crate) mod poll;
 mod proc;
 mod random;
 mod sock;
-mod types;
+pub(crate) mod types;
 
 pub use args::{args_get, args_sizes_get, environ_get, environ_sizes_get};
 pub use clock::{clock_res_get, clock_time_get};

@@ -5,7 +5,7 @@ use super::fd::times;
 use super::memory::GuestMemory;
 use super::types::*;
 use crate::ctx::WasiCtx;
-use crate::host::fs::{Node, OpenOptions};
+use crate::host::fs::{Metadata, Node, OpenOptions};
 
 /// The arguments of [`path_open`], named as in the specification.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,9 +55,21 @@ pub fn path_filestat_get(
     len: u32,
     stat: u32,
 ) -> Result<(), Errno> {
-    let follow = follow(flags)?;
-    let metadata = ctx.dir(fd, rights::PATH_FILESTAT_GET)?.metadata_at(mem.path(path, len)?, follow)?;
+    let metadata = metadata(ctx, mem, fd, flags, path, len)?;
     mem.write(stat, &filestat(&metadata, filetype(metadata.kind)))
+}
+
+/// What is known of a file.
+pub(crate) fn metadata(
+    ctx: &WasiCtx,
+    mem: &GuestMemory<'_>,
+    fd: u32,
+    flags: u32,
+    path: u32,
+    len: u32,
+) -> Result<Metadata, Errno> {
+    let follow = follow(flags)?;
+    Ok(ctx.dir(fd, rights::PATH_FILESTAT_GET)?.metadata_at(mem.path(path, len)?, follow)?)
 }
 
 /// Sets the times of a file.
@@ -159,9 +171,9 @@ pub fn path_readlink(
     bufused: u32,
 ) -> Result<(), Errno> {
     let target = ctx.dir(fd, rights::PATH_READLINK)?.read_link(mem.path(path, len)?)?;
-    let buffer = mem.slice_mut(buf, buf_len)?;
-    let used = target.len().min(buffer.len());
-    buffer[..used].copy_from_slice(&target[..used]);
+    mem.check(buf, buf_len)?;
+    let used = target.len().min(buf_len as usize);
+    mem.write(buf, &target[..used])?;
     mem.write_size(bufused, used)
 }
 

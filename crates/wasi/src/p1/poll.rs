@@ -15,12 +15,20 @@ use super::types::*;
 use crate::ctx::WasiCtx;
 use crate::host::clock::{Clock, ClockId, NOT_WAITABLE};
 use crate::host::fs::File;
-use crate::host::poll::wait;
+use crate::host::poll::{saturating_ns, wait};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::SeekFrom;
 use std::os::fd::{AsFd, BorrowedFd};
 
-const SUBSCRIPTION_BYTES: u32 = 48;
+/// How a subscription is laid out: preview 0 has one more number in that of a clock.
+#[derive(Clone, Copy)]
+pub(crate) struct SubscriptionLayout {
+    pub len_bytes: u32,
+    /// Where the clock's number is; its timeout is 8 bytes further, its flags 24.
+    pub clock: u32,
+}
+
+const SUBSCRIPTION: SubscriptionLayout = SubscriptionLayout { len_bytes: 48, clock: 16 };
 const EVENT_BYTES: u32 = 32;
 /// The most subscriptions in one call: the host keeps a few words for each.
 const SUBSCRIPTIONS_MAX: u32 = 8192;
@@ -50,13 +58,26 @@ pub fn poll_oneoff(
     count: u32,
     nevents: u32,
 ) -> Result<(), Errno> {
+    poll(ctx, mem, SUBSCRIPTION, input, output, count, nevents)
+}
+
+/// [`poll_oneoff`] with subscriptions of either layout.
+pub(crate) fn poll(
+    ctx: &mut WasiCtx,
+    mem: &mut GuestMemory<'_>,
+    layout: SubscriptionLayout,
+    input: u32,
+    output: u32,
+    count: u32,
+    nevents: u32,
+) -> Result<(), Errno> {
     if count == 0 || count > SUBSCRIPTIONS_MAX {
         return Err(Errno::Inval);
     }
-    mem.check(input, count * SUBSCRIPTION_BYTES)?;
+    mem.check(input, count * layout.len_bytes)?;
     mem.check(output, count * EVENT_BYTES)?;
     mem.check(nevents, 4)?;
-    let WasiCtx { descriptors, clock, .. } = ctx;
+    let WasiCtx { descriptors, clock, max_wait, .. } = ctx;
     let lookup = |fd: u32| {
         let descriptor = descriptors.get(fd).ok_or(Errno::Badf)?;
         match &descriptor.object {
@@ -68,10 +89,15 @@ pub fn poll_oneoff(
     let mut fds = Vec::new();
     let mut subscriptions = Vec::with_capacity(count as usize);
     for at in 0..count {
-        subscriptions.push(read_subscription(mem, input + at * SUBSCRIPTION_BYTES, clock, &lookup, &mut fds)?);
+        subscriptions.push(read_subscription(mem, input + at * layout.len_bytes, layout, clock, &lookup, &mut fds)?);
     }
     let timeout_ns = subscriptions.iter().filter_map(Subscription::timeout_ns).min();
-    let ready = wait(&mut fds, timeout_ns, clock)?;
+    let longest_ns = max_wait.map(saturating_ns);
+    let bounded_ns = timeout_ns.into_iter().chain(longest_ns).min();
+    let ready = wait(&mut fds, bounded_ns, clock)?;
+    if ready == 0 && bounded_ns != timeout_ns {
+        return Err(Errno::Timedout);
+    }
     // If a descriptor ended the wait, the clocks that have not been waited for did not happen.
     let passed_ns = if ready == 0 { timeout_ns.unwrap_or(0) } else { 0 };
     let mut written = 0;
@@ -87,6 +113,7 @@ pub fn poll_oneoff(
 fn read_subscription<'a>(
     mem: &GuestMemory<'_>,
     at: u32,
+    layout: SubscriptionLayout,
     clock: &mut Clock,
     lookup: &impl Fn(u32) -> Result<&'a Object, Errno>,
     fds: &mut Vec<PollFd<'a>>,
@@ -94,7 +121,7 @@ fn read_subscription<'a>(
     let userdata = mem.read::<8>(at)?;
     let [tag] = mem.read::<1>(at + 8)?;
     let wait = match tag {
-        EVENTTYPE_CLOCK => clock_wait(mem, at, clock)?,
+        EVENTTYPE_CLOCK => clock_wait(mem, at + layout.clock, clock)?,
         EVENTTYPE_FD_READ | EVENTTYPE_FD_WRITE => match lookup(mem.read_u32(at + 16)?) {
             Ok(object) => fd_wait(object, tag == EVENTTYPE_FD_READ, fds),
             Err(error) => Wait::Ready { error: error as u16, nbytes: 0 },
@@ -105,9 +132,9 @@ fn read_subscription<'a>(
 }
 
 fn clock_wait(mem: &GuestMemory<'_>, at: u32, clock: &mut Clock) -> Result<Wait, Errno> {
-    let id = clock_id(mem.read_u32(at + 16)?)?;
-    let timeout_ns = u64::from_le_bytes(mem.read(at + 24)?);
-    let flags = known(u16::from_le_bytes(mem.read(at + 40)?), SUBCLOCKFLAGS_ABSTIME)?;
+    let id = clock_id(mem.read_u32(at)?)?;
+    let timeout_ns = u64::from_le_bytes(mem.read(at + 8)?);
+    let flags = known(u16::from_le_bytes(mem.read(at + 24)?), SUBCLOCKFLAGS_ABSTIME)?;
     if matches!(id, ClockId::ProcessCpu | ClockId::ThreadCpu) {
         // Waiting uses no processor time, so such a clock would never get there.
         return Ok(Wait::Ready { error: Errno::from(NOT_WAITABLE) as u16, nbytes: 0 });

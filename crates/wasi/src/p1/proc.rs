@@ -19,8 +19,8 @@ pub fn proc_exit(code: u32) -> I32Exit {
 /// a shell reports for it (128 + the number), what is ignored by default is ignored, stopping is not supported.
 pub fn proc_raise(signal: u32) -> Result<Result<(), I32Exit>, Errno> {
     match signal {
-        // 0 asks only whether the process is there; 16 CHLD, 17 CONT, 22 URG, 27 WINCH.
-        0 | 16 | 17 | 22 | 27 => Ok(Ok(())),
+        // 0 asks only whether the process is there; 13 PIPE, 16 CHLD, 17 CONT, 22 URG, 27 WINCH.
+        0 | 13 | 16 | 17 | 22 | 27 => Ok(Ok(())),
         // 18 STOP, 19 TSTP, 20 TTIN, 21 TTOU.
         18..=21 => Err(Errno::Notsup),
         1..=30 => Ok(Err(I32Exit(128 + signal as i32))),

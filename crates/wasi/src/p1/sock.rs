@@ -29,7 +29,7 @@ pub fn sock_accept(
 ) -> Result<(), Errno> {
     let nonblock = known(flags, u32::from(FDFLAGS_NONBLOCK))? != 0;
     mem.check(accepted, 4)?;
-    let connection = socket(ctx, fd, rights::SOCK_ACCEPT)?.accept(nonblock)?;
+    let connection = socket(ctx, fd, rights::SOCK_ACCEPT)?.accept(nonblock, ctx.patience(0))?;
     let number = ctx.descriptors.insert(Descriptor::socket(connection))?;
     mem.write_u32(accepted, number)
 }
@@ -53,7 +53,8 @@ pub fn sock_recv(
     let socket = socket(ctx, fd, rights::FD_READ)?;
     mem.check(nread, 4)?;
     mem.check(ro_flags, 2)?;
-    let received = mem.fill_buffers(iovs, iovs_len, |buffers| Ok(socket.receive(buffers, flags)?))?;
+    let received =
+        mem.fill_buffers(iovs, iovs_len, |buffers| Ok(socket.receive(buffers, flags, ctx.patience(0))?))?;
     mem.write_size(nread, received.len_bytes)?;
     let flags = if received.truncated { ROFLAGS_DATA_TRUNCATED } else { 0 };
     mem.write(ro_flags, &flags.to_le_bytes())
@@ -72,7 +73,7 @@ pub fn sock_send(
     known(si_flags, 0)?;
     let socket = socket(ctx, fd, rights::FD_WRITE)?;
     mem.check(nwritten, 4)?;
-    let len = mem.drain_buffers(iovs, iovs_len, |buffers| Ok(socket.send(buffers)?))?;
+    let len = mem.drain_buffers(iovs, iovs_len, |buffers| Ok(socket.send(buffers, ctx.patience(0))?))?;
     mem.write_size(nwritten, len)
 }
 

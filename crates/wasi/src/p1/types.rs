@@ -304,6 +304,10 @@ pub const FDFLAGS_RSYNC: u16 = 1 << 3;
 pub const FDFLAGS_SYNC: u16 = 1 << 4;
 pub const FDFLAGS_ALL: u16 = (1 << 5) - 1;
 
+pub const WHENCE_SET: u32 = 0;
+pub const WHENCE_CUR: u32 = 1;
+pub const WHENCE_END: u32 = 2;
+
 pub const LOOKUPFLAGS_SYMLINK_FOLLOW: u32 = 1;
 
 pub const OFLAGS_CREAT: u16 = 1;

@@ -5,7 +5,7 @@
 
 use super::entries::Entries;
 use super::file::{DSYNC, File};
-use super::metadata::{Metadata, Times};
+use super::metadata::{FileKind, Metadata, Times};
 use super::perms::{Intent, Perms};
 use super::resolve::{self, Place, Walk};
 use crate::host::{Errno, Result};
@@ -13,11 +13,12 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::retry_on_intr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
-/// An open directory that confines the paths given to it.
-#[derive(Debug)]
+/// An open directory that confines the paths given to it. Clones share the descriptor.
+#[derive(Clone, Debug)]
 pub struct Dir {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     perms: Perms,
     walk: Walk,
 }
@@ -71,7 +72,8 @@ impl OpenOptions {
         flags.set(OFlags::DIRECTORY, self.directory);
         flags.set(OFlags::NOFOLLOW, !self.follow);
         flags.set(OFlags::APPEND, self.append);
-        flags.set(OFlags::NONBLOCK, self.nonblock);
+        // Always, so that opening a pipe does not wait for its other end; `File` takes it away again.
+        flags |= OFlags::NONBLOCK;
         // O_SYNC has the bit of O_DSYNC: set it last, and never clear it after.
         flags.set(DSYNC, self.dsync);
         if self.sync {
@@ -99,7 +101,7 @@ impl OpenOptions {
 
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        (*self.fd).as_fd()
     }
 }
 
@@ -108,7 +110,7 @@ impl Dir {
     pub fn open_ambient(path: &Path, perms: Perms, walk: Walk) -> Result<Dir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = retry_on_intr(|| rustix::fs::openat(CWD, path, flags, Mode::empty()))?;
-        Ok(Dir { fd, perms, walk })
+        Ok(Dir { fd: Arc::new(fd), perms, walk })
     }
 
     /// Opens `path`.
@@ -119,11 +121,13 @@ impl Dir {
         }
         let mode = Mode::from_raw_mode(0o666);
         let fd = resolve::open(self.as_fd(), path.as_bytes(), options.flags(), mode, self.walk)?;
-        let is_directory = options.directory
-            || (!options.write && FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) == FileType::Directory);
-        Ok(match is_directory {
-            true => Node::Dir(Dir { fd, perms: self.perms, walk: self.walk }),
-            false => Node::File(File::new(fd, self.perms)),
+        let kind = match options.directory {
+            true => FileKind::Directory,
+            false => FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode).into(),
+        };
+        Ok(match kind {
+            FileKind::Directory => Node::Dir(Dir { fd: Arc::new(fd), perms: self.perms, walk: self.walk }),
+            kind => Node::File(File::new(fd, self.perms, kind, options.nonblock)?),
         })
     }
 
@@ -214,18 +218,18 @@ impl Dir {
 
     /// What is known of this directory.
     pub fn metadata(&self) -> Result<Metadata> {
-        Ok(rustix::fs::fstat(&self.fd)?.into())
+        Ok(rustix::fs::fstat(self)?.into())
     }
 
     /// Sets the times of this directory.
     pub fn set_times(&self, times: Times) -> Result<()> {
         self.perms.require(Intent::SetTimes)?;
-        rustix::fs::futimens(&self.fd, &times.timestamps())
+        rustix::fs::futimens(self, &times.timestamps())
     }
 
     /// Writes this directory out to the device.
     pub fn sync(&self) -> Result<()> {
-        retry_on_intr(|| rustix::fs::fsync(&self.fd))
+        retry_on_intr(|| rustix::fs::fsync(self))
     }
 
     /// Begins an iteration over the names in this directory.

@@ -3,9 +3,11 @@
 //! The access mode (read, write, append) is the descriptor's own and the kernel's to enforce; what the kernel would
 //! allow on any descriptor (setting times) is checked against the permissions that the file was opened under.
 
-use super::metadata::{Metadata, Times};
+use super::metadata::{FileKind, Metadata, Times};
 use super::perms::{Intent, Perms};
-use crate::host::{Errno, Result};
+use crate::host::poll::{Patience, WRITABLE_BYTES, patiently};
+use crate::host::{Errno, Result, transfer};
+use rustix::event::PollFlags;
 use rustix::fs::{FallocateFlags, OFlags, SeekFrom};
 use rustix::io::retry_on_intr;
 use std::io::{IoSlice, IoSliceMut};
@@ -35,6 +37,9 @@ pub struct StatusFlags {
 pub struct File {
     fd: OwnedFd,
     perms: Perms,
+    kind: FileKind,
+    /// Whether the guest wants operations not to wait; means nothing to a regular file.
+    nonblock: bool,
 }
 
 impl AsFd for File {
@@ -44,18 +49,47 @@ impl AsFd for File {
 }
 
 impl File {
-    pub(super) fn new(fd: OwnedFd, perms: Perms) -> File {
-        File { fd, perms }
+    /// Takes over a descriptor that was opened as non-blocking, so that opening did not wait for the other end of a pipe.
+    pub(super) fn new(fd: OwnedFd, perms: Perms, kind: FileKind, nonblock: bool) -> Result<File> {
+        let file = File { fd, perms, kind, nonblock };
+        if file.may_wait() && !nonblock {
+            let flags = rustix::fs::fcntl_getfl(&file.fd)?;
+            rustix::fs::fcntl_setfl(&file.fd, flags - OFlags::NONBLOCK)?;
+        }
+        Ok(file)
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    /// Whether reading or writing can depend on someone else.
+    fn may_wait(&self) -> bool {
+        self.kind != FileKind::Regular
     }
 
     /// Reads at the file's offset and advances it; 0 is the end of the file.
-    pub fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> Result<usize> {
-        retry_on_intr(|| rustix::io::readv(&self.fd, buffers))
+    pub fn read(&self, buffers: &mut [IoSliceMut<'_>], patience: Patience) -> Result<usize> {
+        let fd = self.as_fd();
+        match self.limited(patience) {
+            true => patiently(fd, PollFlags::IN, patience, || transfer::read(fd, buffers)),
+            false => retry_on_intr(|| transfer::read(fd, buffers)),
+        }
     }
 
     /// Writes at the file's offset and advances it.
-    pub fn write(&self, buffers: &[IoSlice<'_>]) -> Result<usize> {
-        retry_on_intr(|| rustix::io::writev(&self.fd, buffers))
+    pub fn write(&self, buffers: &[IoSlice<'_>], patience: Patience) -> Result<usize> {
+        if let (true, [first, ..]) = (self.limited(patience), buffers) {
+            let piece = &first[..first.len().min(WRITABLE_BYTES)];
+            return patiently(self.as_fd(), PollFlags::OUT, patience, || rustix::io::write(&self.fd, piece));
+        }
+        retry_on_intr(|| transfer::write(self.as_fd(), buffers))
+    }
+
+    /// Whether there is a limit to keep to that the kernel does not keep by itself.
+    fn limited(&self, patience: Patience) -> bool {
+        patience != Patience::Forever && self.may_wait() && !self.nonblock
     }
 
     /// Reads at `offset`, leaving the file's own offset.
@@ -123,18 +157,20 @@ impl File {
         let flags = rustix::fs::fcntl_getfl(&self.fd)?;
         Ok(StatusFlags {
             append: flags.contains(OFlags::APPEND),
-            nonblock: flags.contains(OFlags::NONBLOCK),
+            nonblock: self.nonblock,
             dsync: flags.contains(DSYNC),
             sync: flags.contains(OFlags::SYNC),
         })
     }
 
     /// Changes the status flags that can change after opening (append and non-blocking).
-    pub fn set_flags(&self, append: bool, nonblock: bool) -> Result<()> {
+    pub fn set_flags(&mut self, append: bool, nonblock: bool) -> Result<()> {
         let mut flags = rustix::fs::fcntl_getfl(&self.fd)?;
         flags.set(OFlags::APPEND, append);
         flags.set(OFlags::NONBLOCK, nonblock);
-        rustix::fs::fcntl_setfl(&self.fd, flags)
+        rustix::fs::fcntl_setfl(&self.fd, flags)?;
+        self.nonblock = nonblock;
+        Ok(())
     }
 }
 
