@@ -45,32 +45,47 @@ impl Default for Tunables {
 pub struct MemoryShape {
     /// Addressed with 64-bit indices.
     pub index64: bool,
+    /// Used by several threads at once: such a memory never moves.
+    pub shared: bool,
+    /// Bytes of a page, as a power of two.
+    pub page_size_log2: u8,
     /// Declared maximum in pages, if any.
     pub maximum_pages: Option<u64>,
+}
+
+impl MemoryShape {
+    /// Whether the memory ends where pages of the processor end, so that what lies behind can be made inaccessible.
+    /// Its pages are at least as large as any processor's (64 KiB), or else it may end anywhere.
+    pub fn ends_at_a_page(&self) -> bool {
+        1 << self.page_size_log2 >= WASM_PAGE_SIZE
+    }
+
+    /// Most bytes that the memory can have.
+    pub fn maximum_bytes(&self) -> u64 {
+        let reach = if self.index64 { u64::MAX } else { 1 << 32 };
+        self.maximum_pages.map_or(reach, |pages| pages.saturating_mul(1 << self.page_size_log2).min(reach))
+    }
 }
 
 impl Tunables {
     /// Whether the base address of a memory of this shape may change while an instance lives.
     pub fn base_may_move(&self, memory: MemoryShape) -> bool {
-        let type_limit = if memory.index64 { u64::MAX } else { 1 << 32 };
-        let limit = match memory.maximum_pages {
-            Some(pages) => pages.saturating_mul(WASM_PAGE_SIZE).min(type_limit),
-            None => type_limit,
-        };
-        self.memory_may_move && limit > self.memory_reservation
+        self.memory_may_move && !memory.shared && memory.maximum_bytes() > self.memory_reservation
     }
 
-    /// Whether an access of `size` bytes at `index + offset` with any 32-bit `index` stays inside the memory's own
-    /// address space, so that no check is needed: what is out of bounds faults.
-    pub fn access32_needs_no_check(&self, offset: u64, size: u64) -> bool {
+    /// Whether an access of `size` bytes at `index + offset` with any `index` stays inside the memory's own address
+    /// space, so that no check is needed: what is out of bounds faults.
+    pub fn access_needs_no_check(&self, memory: MemoryShape, offset: u64, size: u64) -> bool {
         let end = (1u64 << 32).saturating_add(offset).saturating_add(size);
-        self.signals_based_traps && end <= self.memory_reservation.saturating_add(self.memory_guard_size)
+        let covered = end <= self.memory_reservation.saturating_add(self.memory_guard_size);
+        self.signals_based_traps && covered && !memory.index64 && memory.ends_at_a_page()
     }
 
     /// Whether an access that ends `offset + size` bytes past a checked `index < byte_len` can only reach the memory
     /// or its guard, so that checking `index` alone is enough.
-    pub fn guard_covers(&self, offset: u64, size: u64) -> bool {
-        self.signals_based_traps && offset.saturating_add(size) <= self.memory_guard_size
+    pub fn guard_covers(&self, memory: MemoryShape, offset: u64, size: u64) -> bool {
+        let covered = offset.saturating_add(size) <= self.memory_guard_size;
+        self.signals_based_traps && covered && memory.ends_at_a_page()
     }
 }
 
@@ -78,23 +93,39 @@ impl Tunables {
 mod tests {
     use super::{MemoryShape, Tunables};
 
+    fn shape(index64: bool, maximum_pages: Option<u64>) -> MemoryShape {
+        MemoryShape { index64, shared: false, page_size_log2: 16, maximum_pages }
+    }
+
     #[test]
     fn default_elides_checks_of_small_offsets_only() {
         let tunables = Tunables::default();
-        assert!(tunables.access32_needs_no_check(0, 16));
-        assert!(tunables.access32_needs_no_check((32 << 20) - 8, 8));
-        assert!(!tunables.access32_needs_no_check((32 << 20) - 8, 9));
-        assert!(!tunables.access32_needs_no_check(u64::MAX, 8));
+        let needs_none = |offset, size| tunables.access_needs_no_check(shape(false, None), offset, size);
+        assert!(needs_none(0, 16));
+        assert!(needs_none((32 << 20) - 8, 8));
+        assert!(!needs_none((32 << 20) - 8, 9));
+        assert!(!needs_none(u64::MAX, 8));
+        assert!(!tunables.access_needs_no_check(shape(true, None), 0, 1));
+    }
+
+    #[test]
+    fn a_memory_that_ends_anywhere_is_always_checked_to_its_last_byte() {
+        let tunables = Tunables::default();
+        let bytes = MemoryShape { page_size_log2: 0, ..shape(false, None) };
+        assert!(!tunables.access_needs_no_check(bytes, 0, 1));
+        assert!(!tunables.guard_covers(bytes, 0, 1));
+        assert!(tunables.guard_covers(shape(false, None), 0, 1));
+        assert_eq!(MemoryShape { maximum_pages: Some(5), ..bytes }.maximum_bytes(), 5);
     }
 
     #[test]
     fn only_memories_that_can_outgrow_their_reservation_move() {
         let tunables = Tunables::default();
-        let shape = |index64, maximum_pages| MemoryShape { index64, maximum_pages };
         assert!(!tunables.base_may_move(shape(false, None)));
         assert!(!tunables.base_may_move(shape(true, Some(65536))));
         assert!(tunables.base_may_move(shape(true, Some(65537))));
         assert!(tunables.base_may_move(shape(true, None)));
+        assert!(!tunables.base_may_move(MemoryShape { shared: true, ..shape(true, Some(65537)) }));
         let pinned = Tunables { memory_may_move: false, ..tunables };
         assert!(!pinned.base_may_move(shape(true, None)));
     }

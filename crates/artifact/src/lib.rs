@@ -23,8 +23,8 @@ pub use info::{
 pub use read::{Artifact, ReadError};
 pub use section::Section;
 pub use types::{
-    EntityIndex, EntityType, Export, FuncType, GlobalType, HeapType, Import, MemoryType, Mutability, RefType,
-    TableType, ValType,
+    EntityIndex, EntityType, Export, FuncType, GlobalType, HeapType, Import, MemoryType, MemoryTypeBuilder,
+    MemoryTypeError, Mutability, RefType, TableType, ValType,
 };
 pub use write::{Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, Parts, Tables, Trampolines, Trap};
 

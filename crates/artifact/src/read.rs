@@ -149,11 +149,13 @@ impl<'a> Artifact<'a> {
             && (info.num_funcs - counts.imported_funcs.min(info.num_funcs)) as usize == self.functions.len()
             && info.escaping_funcs as usize == self.escaping.len()
             && info.types.len() == self.trampolines.len();
-        if agrees {
-            Ok(info)
-        } else {
-            Err(ReadError::Damaged("its tables disagree about the number of functions".into()))
+        if !agrees {
+            return Err(ReadError::Damaged("its tables disagree about the number of functions".into()));
         }
+        if info.memories.iter().any(|memory| memory.page_size_log2 > 16) {
+            return Err(ReadError::Damaged("a memory has larger pages than there are".into()));
+        }
+        Ok(info)
     }
 
     /// The trap code of the instruction at this code offset, if it may trap.

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use hotfoot_abi::tunables::MemoryShape;
 use serde::{Deserialize, Serialize};
 
 /// A heap type: what a reference may refer to.
@@ -94,13 +95,15 @@ pub struct TableType {
     pub maximum: Option<u64>,
 }
 
-/// A memory type. Sizes are in pages of 64 KiB.
+/// A memory type. Sizes are in pages.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MemoryType {
     /// Addressed by i64.
     pub index64: bool,
     /// Shared between threads.
     pub shared: bool,
+    /// Bytes of a page, as a power of two: 16 or, with the proposal for custom page sizes, 0.
+    pub page_size_log2: u8,
     /// Initial size.
     pub minimum: u64,
     /// Largest size.
@@ -276,12 +279,23 @@ impl TableType {
 impl MemoryType {
     /// A memory of at least `minimum` and at most `maximum` pages, addressed by i32.
     pub fn new(minimum: u32, maximum: Option<u32>) -> MemoryType {
-        MemoryType { index64: false, shared: false, minimum: minimum.into(), maximum: maximum.map(u64::from) }
+        let (minimum, maximum) = (minimum.into(), maximum.map(u64::from));
+        MemoryType { index64: false, shared: false, page_size_log2: 16, minimum, maximum }
     }
 
     /// A memory addressed by i64.
     pub fn new64(minimum: u64, maximum: Option<u64>) -> MemoryType {
-        MemoryType { index64: true, shared: false, minimum, maximum }
+        MemoryType { index64: true, shared: false, page_size_log2: 16, minimum, maximum }
+    }
+
+    /// A memory that threads share, addressed by i32. One without a maximum does not exist.
+    pub fn shared(minimum: u32, maximum: u32) -> MemoryType {
+        MemoryType { shared: true, ..MemoryType::new(minimum, Some(maximum)) }
+    }
+
+    /// Any other combination, see [`MemoryTypeBuilder`].
+    pub fn builder() -> MemoryTypeBuilder {
+        MemoryTypeBuilder::default()
     }
 
     /// Initial size in pages.
@@ -302,6 +316,115 @@ impl MemoryType {
     /// Shared between threads.
     pub fn is_shared(&self) -> bool {
         self.shared
+    }
+
+    /// Bytes of a page.
+    pub fn page_size(&self) -> u64 {
+        1 << self.page_size_log2
+    }
+
+    /// Bytes of a page, as a power of two.
+    pub fn page_size_log2(&self) -> u8 {
+        self.page_size_log2
+    }
+
+    /// The parts of the type that decide how code accesses the memory.
+    pub fn shape(&self) -> MemoryShape {
+        MemoryShape {
+            index64: self.index64,
+            shared: self.shared,
+            page_size_log2: self.page_size_log2,
+            maximum_pages: self.maximum,
+        }
+    }
+
+    /// Most pages that indices of the type reach.
+    pub fn reach(&self) -> u64 {
+        match (self.index64, self.page_size_log2) {
+            (true, 0) => u64::MAX,
+            (true, log2) => 1 << (64 - log2),
+            (false, 0) => u32::MAX.into(),
+            (false, log2) => 1 << (32 - log2),
+        }
+    }
+}
+
+/// Builds memory types.
+///
+/// ```
+/// use hotfoot_artifact::MemoryType;
+/// let ty = MemoryType::builder().memory64(true).shared(true).min(1).max(Some(4)).build()?;
+/// assert_eq!(ty.to_string(), "(memory i64 1 4 shared)");
+/// assert!(MemoryType::builder().shared(true).build().is_err());
+/// # Ok::<(), hotfoot_artifact::MemoryTypeError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MemoryTypeBuilder(MemoryType);
+
+impl Default for MemoryTypeBuilder {
+    fn default() -> MemoryTypeBuilder {
+        MemoryTypeBuilder(MemoryType::new(0, None))
+    }
+}
+
+/// A memory type that cannot exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MemoryTypeError(String);
+
+impl MemoryTypeBuilder {
+    /// Initial size in pages. Default: 0.
+    pub fn min(&mut self, pages: u64) -> &mut Self {
+        self.0.minimum = pages;
+        self
+    }
+
+    /// Largest size in pages. Default: none.
+    pub fn max(&mut self, pages: Option<u64>) -> &mut Self {
+        self.0.maximum = pages;
+        self
+    }
+
+    /// Addressed by i64. Default: by i32.
+    pub fn memory64(&mut self, enable: bool) -> &mut Self {
+        self.0.index64 = enable;
+        self
+    }
+
+    /// Shared between threads. Default: not.
+    pub fn shared(&mut self, enable: bool) -> &mut Self {
+        self.0.shared = enable;
+        self
+    }
+
+    /// Bytes of a page, as a power of two: 16 (the default) or 0.
+    pub fn page_size_log2(&mut self, log2: u8) -> &mut Self {
+        self.0.page_size_log2 = log2;
+        self
+    }
+
+    /// The type.
+    ///
+    /// # Errors
+    /// When no memory can have it; the error says why.
+    pub fn build(&self) -> Result<MemoryType, MemoryTypeError> {
+        let ty = self.0;
+        let most = ty.maximum.unwrap_or(ty.minimum);
+        let refused = |why: String| Err(MemoryTypeError(why));
+        if ![0, 16].contains(&ty.page_size_log2) {
+            let log2 = ty.page_size_log2;
+            return refused(format!("there are no pages of 2^{log2} bytes: a page has 2^16 bytes, or 2^0"));
+        }
+        if ty.shared && ty.maximum.is_none() {
+            return refused("a shared memory must have a maximum: it is reserved at once".to_owned());
+        }
+        if ty.minimum > most || most > ty.reach() {
+            let (minimum, reach) = (ty.minimum, ty.reach());
+            return refused(format!(
+                "there cannot be a memory with the limits {minimum} and {most}: the first must not exceed the second, nor that {reach}"
+            ));
+        }
+        Ok(ty)
     }
 }
 
@@ -352,7 +475,13 @@ impl fmt::Display for MemoryType {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("(memory ")?;
         limits(formatter, self.index64, self.minimum, self.maximum)?;
-        formatter.write_str(if self.shared { " shared)" } else { ")" })
+        if self.shared {
+            formatter.write_str(" shared")?;
+        }
+        if self.page_size_log2 != 16 {
+            write!(formatter, " (pagesize {})", self.page_size())?;
+        }
+        formatter.write_str(")")
     }
 }
 

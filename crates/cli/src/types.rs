@@ -31,7 +31,8 @@ fn global_text(ty: &GlobalType) -> String {
 fn memory_text(ty: &MemoryType) -> String {
     let wide = if ty.is_64() { ", 64-bit" } else { "" };
     let shared = if ty.is_shared() { ", shared" } else { "" };
-    format!("memory ({}{wide}{shared})", limits(ty.minimum(), ty.maximum(), "page"))
+    let unit = if ty.page_size() == 1 { "byte" } else { "page" };
+    format!("memory ({}{wide}{shared})", limits(ty.minimum(), ty.maximum(), unit))
 }
 
 fn table_text(ty: &TableType) -> String {
@@ -58,6 +59,7 @@ pub fn fits(offered: &ExternType, wanted: &ExternType) -> bool {
         (ExternType::Memory(a), ExternType::Memory(b)) => {
             a.is_64() == b.is_64()
                 && a.is_shared() == b.is_shared()
+                && a.page_size() == b.page_size()
                 && within((a.minimum(), a.maximum()), (b.minimum(), b.maximum()))
         }
         (ExternType::Table(a), ExternType::Table(b)) => {

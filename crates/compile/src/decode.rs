@@ -15,6 +15,7 @@ use wasmparser::{
     SubType, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
+use crate::metadata::BranchHint;
 use crate::{Error, init, metadata};
 
 /// Largest VM context in bytes: offsets in it are 31-bit immediates.
@@ -41,6 +42,8 @@ pub(crate) struct Module {
     pub(crate) exports: Vec<Export>,
     /// Ascending by function.
     pub(crate) names: Vec<FunctionName>,
+    /// Ascending by function and offset.
+    pub(crate) branch_hints: Vec<BranchHint>,
 }
 
 /// A function's body and what it is validated against.
@@ -106,6 +109,7 @@ impl Module {
             data: Vec::new(),
             exports: Vec::new(),
             names: Vec::new(),
+            branch_hints: Vec::new(),
         }
     }
 
@@ -182,11 +186,11 @@ impl Module {
                     info.tags.push(tag?.func_type_idx);
                 }
             }
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Name(names) = section.as_known() {
-                    metadata::names(self, names);
-                }
-            }
+            Payload::CustomSection(section) => match section.as_known() {
+                KnownCustom::Name(names) => metadata::names(self, names),
+                KnownCustom::BranchHints(hints) => metadata::branch_hints(self, hints),
+                _ => {}
+            },
             _ => {}
         }
         Ok(())
@@ -364,10 +368,8 @@ fn memory_type(ty: wasmparser::MemoryType, offset: u64) -> Result<MemoryType, Er
     if ty.shared {
         return Err(Error::unsupported("threads (a shared memory)", offset));
     }
-    if ty.page_size_log2.is_some_and(|log2| log2 != 16) {
-        return Err(Error::unsupported("custom page sizes", offset));
-    }
-    Ok(MemoryType { index64: ty.memory64, shared: false, minimum: ty.initial, maximum: ty.maximum })
+    let page_size_log2 = ty.page_size_log2.unwrap_or(16) as u8;
+    Ok(MemoryType { index64: ty.memory64, shared: false, page_size_log2, minimum: ty.initial, maximum: ty.maximum })
 }
 
 fn global_type(ty: wasmparser::GlobalType, offset: u64) -> Result<GlobalType, Error> {

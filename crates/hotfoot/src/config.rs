@@ -256,9 +256,9 @@ switches! {
     wasm_gc => gc;
     /// Exceptions: `try_table`, `throw`, tags. Default: on.
     wasm_exceptions => exceptions;
-    /// 128-bit arithmetic. Default: off, not supported yet.
+    /// 128-bit arithmetic. Default: off, because it is no part of WebAssembly 3.0.
     wasm_wide_arithmetic => wide_arithmetic;
-    /// Memories with pages of another size. Default: off, not supported yet.
+    /// Memories whose pages are single bytes. Default: off, because they are no part of WebAssembly 3.0.
     wasm_custom_page_sizes => custom_page_sizes;
 }
 

@@ -75,8 +75,8 @@ pub use tag::Tag;
 pub use trap::Trap;
 pub use typed::{IntoFunc, TypedFunc};
 pub use types::{
-    ExportType, ExternType, FuncType, GlobalType, HeapType, ImportType, MemoryType, Mutability, RefType, TableType,
-    TagType, ValType,
+    ExportType, ExternType, FuncType, GlobalType, HeapType, ImportType, MemoryType, MemoryTypeBuilder, MemoryTypeError,
+    Mutability, RefType, TableType, TagType, ValType,
 };
 pub use value::{Ref, V128, Val};
 pub use vm::context::{StoreContext, StoreContextMut};

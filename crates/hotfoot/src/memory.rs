@@ -136,8 +136,13 @@ impl Memory {
     }
 
     /// Bytes of a page.
-    pub fn page_size(&self, _store: impl AsContext) -> u64 {
-        hotfoot_abi::tunables::WASM_PAGE_SIZE
+    pub fn page_size(&self, store: impl AsContext) -> u64 {
+        self.ty(store).page_size()
+    }
+
+    /// Bytes of a page, as a power of two.
+    pub fn page_size_log2(&self, store: impl AsContext) -> u8 {
+        self.ty(store).page_size_log2()
     }
 
     /// Grows by `delta` pages and returns the old size.

@@ -8,7 +8,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hotfoot_artifact as artifact;
-pub use hotfoot_artifact::{GlobalType, HeapType, MemoryType, Mutability, RefType, TableType, ValType};
+pub use hotfoot_artifact::{
+    GlobalType, HeapType, MemoryType, MemoryTypeBuilder, MemoryTypeError, Mutability, RefType, TableType, ValType,
+};
 
 use crate::engine::Engine;
 
@@ -158,6 +160,7 @@ impl ExternType {
             (ExternType::Memory(actual), ExternType::Memory(expected)) => {
                 actual.index64 == expected.index64
                     && actual.shared == expected.shared
+                    && actual.page_size_log2 == expected.page_size_log2
                     && limits_match((actual.minimum, actual.maximum), (expected.minimum, expected.maximum))
             }
             _ => false,

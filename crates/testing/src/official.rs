@@ -34,6 +34,8 @@ const REQUIRED: &[(Proposal, Features)] = &[
     (Proposal::NontrappingFloatToIntConversions, Features::V2),
     (Proposal::MutableGlobal, Features::V1),
     (Proposal::Annotations, Features::V2),
+    (Proposal::WideArithmetic, Features::ALL.with(&[Feature::WideArithmetic])),
+    (Proposal::CustomPageSizes, Features::ALL.with(&[Feature::CustomPageSizes])),
 ];
 
 /// What later versions of hotfoot are for.
@@ -42,8 +44,6 @@ const LATER: &[(Proposal, Features)] = &[
     (Proposal::GC, Features::ALL),
     (Proposal::ExceptionHandling, Features::ALL),
     (Proposal::Threads, THREADS),
-    (Proposal::WideArithmetic, Features::ALL.with(&[Feature::WideArithmetic])),
-    (Proposal::CustomPageSizes, Features::ALL.with(&[Feature::CustomPageSizes])),
 ];
 
 fn proposal(id: Proposal, required: bool, features: Features) -> Suite {

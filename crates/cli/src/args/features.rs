@@ -28,15 +28,19 @@ struct Feature {
 
 const FEATURES: &[Feature] = &[
     Feature { name: "bulk-memory", base_of: Some("reference-types"), set: Config::wasm_bulk_memory },
+    Feature { name: "custom-page-sizes", base_of: None, set: Config::wasm_custom_page_sizes },
     Feature { name: "exceptions", base_of: None, set: Config::wasm_exceptions },
     Feature { name: "extended-const", base_of: None, set: Config::wasm_extended_const },
     Feature { name: "memory64", base_of: None, set: Config::wasm_memory64 },
     Feature { name: "multi-memory", base_of: None, set: Config::wasm_multi_memory },
     Feature { name: "multi-value", base_of: None, set: Config::wasm_multi_value },
+    Feature { name: "nan-canonicalization", base_of: None, set: Config::cranelift_nan_canonicalization },
     Feature { name: "reference-types", base_of: None, set: Config::wasm_reference_types },
     Feature { name: "relaxed-simd", base_of: None, set: Config::wasm_relaxed_simd },
+    Feature { name: "relaxed-simd-deterministic", base_of: None, set: Config::relaxed_simd_deterministic },
     Feature { name: "simd", base_of: Some("relaxed-simd"), set: Config::wasm_simd },
     Feature { name: "tail-call", base_of: None, set: Config::wasm_tail_call },
+    Feature { name: "wide-arithmetic", base_of: None, set: Config::wasm_wide_arithmetic },
 ];
 
 /// Features that a module may need and hotfoot does not have: no switches, but a name for the reason of a refusal.
@@ -44,14 +48,13 @@ const UNKNOWN: &[FeatureName] = &[
     ("typed function references", Config::wasm_function_references),
     ("garbage collection", Config::wasm_gc),
     ("threads", Config::wasm_threads),
-    ("wide arithmetic", Config::wasm_wide_arithmetic),
-    ("custom page sizes", Config::wasm_custom_page_sizes),
 ];
 
 /// What `--help` says about `-W`; a test keeps it equal to the list above.
 pub const NAMES_HELP: &str = "\
-Turn features of WebAssembly on or off, as in -W simd=n,memory64; the features are bulk-memory, exceptions, \
-extended-const, memory64, multi-memory, multi-value, reference-types, relaxed-simd, simd, tail-call";
+Turn features of WebAssembly on or off, as in -W simd=n,memory64; the features are bulk-memory, custom-page-sizes, \
+exceptions, extended-const, memory64, multi-memory, multi-value, nan-canonicalization, reference-types, relaxed-simd, \
+relaxed-simd-deterministic, simd, tail-call, wide-arithmetic";
 
 /// Every feature, those without a switch after the others.
 pub fn feature_names() -> Vec<FeatureName> {

@@ -3,6 +3,8 @@
 //! A label is a CLIF block whose parameters are the values that a branch to it carries. A loop's label is its head;
 //! the end of a loop needs no block, because only falling through leads there. The function itself is the outermost
 //! label, and returning is a branch to it, so each function has one epilogue.
+//!
+//! Where a branch hint says that code will rarely run, its blocks are cold: they are laid out behind the others.
 
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Type, Value};
 use hotfoot_abi::call::SLOT_SIZE;
@@ -27,6 +29,8 @@ pub(super) struct Frame {
     height: usize,
     /// Whether anything jumps to the label.
     branched: bool,
+    /// Whether the code around the structure is not expected to run.
+    cold: bool,
     kind: Kind,
 }
 
@@ -36,7 +40,7 @@ enum Kind {
     /// The label is at the start.
     Loop,
     /// As a block, with an arm still to come that starts from these operands.
-    If { otherwise: Block, params: Box<[Value]> },
+    If { otherwise: Block, params: Box<[Value]>, cold_otherwise: bool },
     /// As a block, with handlers to be written when it ends.
     TryTable(Box<TryTable>),
     /// The body of the function; the label returns.
@@ -65,14 +69,31 @@ impl Translator<'_, '_> {
         })
     }
 
+    /// A block that is as cold as the code around it.
+    pub(super) fn new_block(&mut self) -> Block {
+        let block = self.builder.create_block();
+        if self.cold {
+            self.builder.set_cold_block(block);
+        }
+        block
+    }
+
+    /// What the module's producer expects of the current branch: whether its condition holds.
+    fn hint(&self) -> Option<bool> {
+        let offset = self.offset - self.body_start;
+        let at = self.hints.binary_search_by_key(&offset, |hint| hint.offset.into()).ok()?;
+        Some(self.hints[at].likely)
+    }
+
     /// Opens a structure whose label takes values of these types.
     fn open(&mut self, label_types: &[Type], params: usize, kind: Kind) -> Block {
-        let label = self.builder.create_block();
+        let label = self.new_block();
         for ty in label_types {
             self.builder.append_block_param(label, *ty);
         }
         let height = self.stack.len() - params;
-        self.control.push(Frame { label, arity: label_types.len(), height, branched: false, kind });
+        let arity = label_types.len();
+        self.control.push(Frame { label, arity, height, branched: false, cold: self.cold, kind });
         label
     }
 
@@ -108,13 +129,19 @@ impl Translator<'_, '_> {
     pub(super) fn if_(&mut self, ty: BlockType) -> Result<(), Error> {
         let condition = self.pop();
         let (params, results) = self.block_types(ty)?;
-        let then = self.builder.create_block();
-        let otherwise = self.builder.create_block();
+        let (hint, outside) = (self.hint(), self.cold);
+        let (cold_then, cold_otherwise) = (outside || hint == Some(false), outside || hint == Some(true));
+        self.cold = cold_then;
+        let then = self.new_block();
+        self.cold = cold_otherwise;
+        let otherwise = self.new_block();
+        self.cold = outside;
         self.builder.ins().brif(condition, then, &[], otherwise, &[]);
         self.builder.seal_block(then);
         self.builder.seal_block(otherwise);
         let operands = self.stack[self.stack.len() - params.len()..].into();
-        self.open(&results, params.len(), Kind::If { otherwise, params: operands });
+        self.open(&results, params.len(), Kind::If { otherwise, params: operands, cold_otherwise });
+        self.cold = cold_then;
         self.builder.switch_to_block(then);
         Ok(())
     }
@@ -125,9 +152,10 @@ impl Translator<'_, '_> {
             self.jump(0);
         }
         let frame = self.control.last_mut().expect("`else` follows `if`");
-        let Kind::If { otherwise, params } = std::mem::replace(&mut frame.kind, Kind::Block) else {
+        let Kind::If { otherwise, params, cold_otherwise } = std::mem::replace(&mut frame.kind, Kind::Block) else {
             unreachable!("validation pairs `else` with `if`");
         };
+        self.cold = cold_otherwise;
         self.stack.truncate(frame.height);
         self.stack.extend_from_slice(&params);
         self.builder.switch_to_block(otherwise);
@@ -137,6 +165,7 @@ impl Translator<'_, '_> {
     pub(super) fn end(&mut self) {
         if let Some(Frame { kind: Kind::Loop, .. }) = self.control.last() {
             let frame = self.control.pop().expect("the last frame was just seen");
+            self.cold = frame.cold;
             self.builder.seal_block(frame.label);
             if !self.reachable {
                 self.stack.truncate(frame.height);
@@ -157,6 +186,7 @@ impl Translator<'_, '_> {
             kind => frame.kind = kind,
         }
         let frame = self.control.pop().expect("the last frame was just seen");
+        self.cold = frame.cold;
         self.stack.truncate(frame.height);
         self.builder.seal_block(frame.label);
         self.reachable = frame.branched;
@@ -228,9 +258,22 @@ impl Translator<'_, '_> {
 
     pub(super) fn br_if(&mut self, depth: u32) {
         let condition = self.pop();
+        let hint = self.hint();
         let (label, arguments) = self.target(depth);
-        let next = self.builder.create_block();
-        self.builder.ins().brif(condition, label, &arguments, next, &[]);
+        // The label may be reached in other ways as well, so what is cold is a block on the way there.
+        let rare = (hint == Some(false) && !self.cold).then(|| self.builder.create_block());
+        self.cold |= hint == Some(true);
+        let next = self.new_block();
+        match rare {
+            Some(rare) => self.builder.ins().brif(condition, rare, &[], next, &[]),
+            None => self.builder.ins().brif(condition, label, &arguments, next, &[]),
+        };
+        if let Some(rare) = rare {
+            self.builder.set_cold_block(rare);
+            self.builder.seal_block(rare);
+            self.builder.switch_to_block(rare);
+            self.builder.ins().jump(label, &arguments);
+        }
         self.builder.seal_block(next);
         self.builder.switch_to_block(next);
     }

@@ -9,13 +9,14 @@
 //!  index + (offset + size) > byte_len      otherwise; for 64-bit indices a carry also fails
 //! ```
 //!
+//! The first two need a memory that ends where pages of the processor end, so not one whose own pages are single bytes.
+//!
 //! Where the Spectre mitigation is on, a failed check turns the address into null instead of branching: with signals
 //! the access itself then traps, without them a branch comes first.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_abi::tunables::{MemoryShape, WASM_PAGE_SIZE};
 use hotfoot_abi::vmctx::offsets;
 use hotfoot_artifact::MemoryType;
 use wasmparser::{MemArg, MemArgTarget, Operator};
@@ -32,7 +33,7 @@ enum Widen {
 /// Size of the memory in bytes, if it is the same for ever.
 fn fixed_byte_len(memory: &MemoryType) -> Option<u64> {
     let fixed = memory.maximum == Some(memory.minimum);
-    fixed.then(|| memory.minimum.checked_mul(WASM_PAGE_SIZE)).flatten()
+    fixed.then(|| memory.minimum.checked_mul(memory.page_size())).flatten()
 }
 
 impl Translator<'_, '_> {
@@ -53,9 +54,7 @@ impl Translator<'_, '_> {
     }
 
     fn memory_base(&mut self, memory: u32) -> Value {
-        let ty = self.memory_type(memory);
-        let shape = MemoryShape { index64: ty.index64, maximum_pages: ty.maximum };
-        let moves = self.env.tunables.base_may_move(shape);
+        let moves = self.env.tunables.base_may_move(self.memory_type(memory).shape());
         let flags = if moves { self.access.context } else { self.access.constant };
         let (place, offset) = self.memory_place(memory);
         self.builder.ins().load(types::I64, flags, place, offset + offsets::MEMORY_BASE as i32)
@@ -70,10 +69,11 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn memory_size(&mut self, memory: u32) {
+        let ty = self.memory_type(memory);
         let bytes = self.memory_byte_len(memory);
-        let shift = self.iconst(types::I32, i64::from(WASM_PAGE_SIZE.trailing_zeros()));
+        let shift = self.iconst(types::I32, ty.page_size_log2.into());
         let pages = self.builder.ins().ushr(bytes, shift);
-        self.push_index(pages, self.memory_type(memory).index64);
+        self.push_index(pages, ty.index64);
     }
 
     /// Pushes a 64-bit size as the index type of its memory or table.
@@ -97,7 +97,7 @@ impl Translator<'_, '_> {
         let index = self.extend_index(index);
         let base = self.memory_base(memory);
         let address = self.builder.ins().iadd(base, index);
-        if !ty.index64 && tunables.access32_needs_no_check(arg.offset, size) {
+        if tunables.access_needs_no_check(ty.shape(), arg.offset, size) {
             let (address, offset) = self.split_offset(address, arg.offset);
             return (address, offset, flags);
         }
@@ -131,7 +131,7 @@ impl Translator<'_, '_> {
     /// Whether an access at `index + offset` leaves the memory, as a condition.
     fn out_of_bounds(&mut self, memory: u32, index: Value, offset: u64, size: u64) -> Value {
         let ty = self.memory_type(memory);
-        if self.env.tunables.guard_covers(offset, size) {
+        if self.env.tunables.guard_covers(ty.shape(), offset, size) {
             let len = self.memory_byte_len(memory);
             return self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
         }
@@ -140,7 +140,7 @@ impl Translator<'_, '_> {
         };
         let len = self.memory_byte_len(memory);
         let constant = self.iconst(types::I64, reach as i64);
-        if reach <= ty.minimum.saturating_mul(WASM_PAGE_SIZE) {
+        if reach <= ty.minimum.saturating_mul(ty.page_size()) {
             let last = self.builder.ins().isub(len, constant);
             return self.builder.ins().icmp(IntCC::UnsignedGreaterThan, index, last);
         }

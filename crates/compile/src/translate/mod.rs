@@ -39,6 +39,7 @@ use wasmparser::{
 };
 
 use crate::Error;
+use crate::metadata::BranchHint;
 use control::Frame;
 use env::Env;
 use exception::Handlers;
@@ -98,6 +99,12 @@ pub(crate) struct Translator<'a, 'f> {
     reachable: bool,
     /// How many blocks were entered since code became unreachable.
     skipped_blocks: u32,
+    /// What the module's producer expects of this function's branches.
+    hints: &'a [BranchHint],
+    /// Offset of the function's body in the binary.
+    body_start: u64,
+    /// Whether the current code is not expected to run.
+    cold: bool,
     /// Whether instructions are being given a source location.
     marked: bool,
     signatures: HashMap<u32, SigRef>,
@@ -149,6 +156,9 @@ pub(crate) fn translate(
         guarded_calls: 0,
         reachable: true,
         skipped_blocks: 0,
+        hints: env.module.hints_of(index),
+        body_start: body.range().start,
+        cold: false,
         marked: false,
         signatures: buffers.signatures,
         functions: buffers.functions,
@@ -291,7 +301,7 @@ impl Translator<'_, '_> {
             return;
         }
         let failed = self.builder.create_block();
-        let passed = self.builder.create_block();
+        let passed = self.new_block();
         self.builder.set_cold_block(failed);
         self.builder.ins().brif(condition, failed, &[], passed, &[]);
         self.builder.seal_block(failed);

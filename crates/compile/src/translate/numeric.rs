@@ -155,7 +155,47 @@ impl<'f> Translator<'_, 'f> {
 
     /// Translates an operator on numbers; false if the operator is something else.
     pub(super) fn numeric(&mut self, op: &Operator<'_>) -> bool {
-        self.constant(op) || self.integer(op) || self.float(op) || self.conversion(op)
+        self.constant(op) || self.integer(op) || self.float(op) || self.conversion(op) || self.wide(op)
+    }
+
+    /// 128-bit arithmetic; a 128-bit integer is two operands, its low half first.
+    fn wide(&mut self, op: &Operator<'_>) -> bool {
+        use Operator as O;
+        match op {
+            O::I64Add128 => self.wide_sum(|ins, x, y| ins.iadd(x, y)),
+            O::I64Sub128 => self.wide_sum(|ins, x, y| ins.isub(x, y)),
+            O::I64MulWideS => self.wide_product(|ins, x| ins.sextend(types::I128, x)),
+            O::I64MulWideU => self.wide_product(|ins, x| ins.uextend(types::I128, x)),
+            _ => return false,
+        }
+        true
+    }
+
+    fn pop_wide(&mut self) -> Value {
+        let (low, high) = self.pop2();
+        self.builder.ins().iconcat(low, high)
+    }
+
+    fn push_wide(&mut self, value: Value) {
+        let (low, high) = self.builder.ins().isplit(value);
+        self.push(low);
+        self.push(high);
+    }
+
+    fn wide_sum(&mut self, emit: impl FnOnce(FuncInstBuilder<'_, 'f>, Value, Value) -> Value) {
+        let second = self.pop_wide();
+        let first = self.pop_wide();
+        let sum = emit(self.builder.ins(), first, second);
+        self.push_wide(sum);
+    }
+
+    /// The whole product of two extended integers: one instruction where the processor has it.
+    fn wide_product(&mut self, extend: impl Fn(FuncInstBuilder<'_, 'f>, Value) -> Value) {
+        let (first, second) = self.pop2();
+        let first = extend(self.builder.ins(), first);
+        let second = extend(self.builder.ins(), second);
+        let product = self.builder.ins().imul(first, second);
+        self.push_wide(product);
     }
 
     fn constant(&mut self, op: &Operator<'_>) -> bool {

@@ -7,13 +7,14 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
-use hotfoot_abi::tunables::{MemoryShape, Tunables, WASM_PAGE_SIZE};
+use anyhow::{Context, Result, bail, ensure};
+use hotfoot_abi::tunables::{MemoryShape, Tunables};
 use hotfoot_abi::vmctx::VmMemory;
 use hotfoot_artifact::MemoryType;
 
 use super::image::MemoryImage;
 use super::sys::mmap::Mmap;
+use super::sys::page;
 use super::tracking::Tracking;
 use super::view::MemoryView;
 
@@ -21,22 +22,25 @@ use super::view::MemoryView;
 #[derive(Debug)]
 pub struct LinearMemory {
     mmap: Mmap,
-    /// Bytes from the start that are accessible.
+    /// Bytes from the start that are the memory; accessible are all pages that they touch.
     byte_len: usize,
+    /// Of a pooled memory: its length when it is fresh.
+    fresh_len: usize,
     /// Bytes that growth can use in place; the guard follows.
     reservation: usize,
     /// Of a pooled memory: what was written since it was fresh.
     tracking: Option<Box<Tracking>>,
 }
 
-/// The size in bytes of so many pages, or `None` when that exceeds the address space.
-pub fn pages_to_bytes(pages: u64) -> Option<usize> {
-    usize::try_from(pages.checked_mul(WASM_PAGE_SIZE)?).ok()
+/// The size in bytes of so many pages of the type, or `None` when that exceeds the address space.
+pub fn pages_to_bytes(ty: &MemoryType, pages: u64) -> Option<usize> {
+    usize::try_from(pages.checked_mul(ty.page_size())?).ok()
 }
 
-/// The parts of a memory type that decide how code accesses it.
-pub fn shape(ty: &MemoryType) -> MemoryShape {
-    MemoryShape { index64: ty.index64, maximum_pages: ty.maximum }
+/// Bytes of the host's pages that a memory of this length touches.
+fn whole_pages(byte_len: usize) -> usize {
+    // A length that was accepted fits the address space with its last page.
+    page::round_up(byte_len).unwrap_or(byte_len)
 }
 
 impl LinearMemory {
@@ -45,21 +49,23 @@ impl LinearMemory {
     /// # Errors
     /// When the host has not enough address space or memory.
     pub fn new(ty: &MemoryType, tunables: &Tunables) -> Result<LinearMemory> {
-        let byte_len = pages_to_bytes(ty.minimum)
+        let byte_len = pages_to_bytes(ty, ty.minimum)
             .with_context(|| format!("a memory of {} pages does not fit the address space", ty.minimum))?;
         LinearMemory::with_reservation(byte_len, byte_len, tunables)
     }
 
     fn with_reservation(byte_len: usize, wanted: usize, tunables: &Tunables) -> Result<LinearMemory> {
-        let reservation = usize::try_from(tunables.memory_reservation)?.max(wanted);
-        let total = reservation
-            .checked_add(usize::try_from(tunables.memory_guard_size)?)
-            .with_context(|| format!("a memory of {byte_len} bytes with its guard does not fit the address space"))?;
+        let reservation = page::round_up(wanted).map(|wanted| wanted.max(tunables.memory_reservation as usize));
+        let total = reservation.and_then(|reservation| reservation.checked_add(tunables.memory_guard_size as usize));
+        let (Some(reservation), Some(total)) = (reservation, total) else {
+            bail!("a memory of {wanted} bytes with its guard does not fit the address space")
+        };
         let mut mmap = Mmap::reserve(total).with_context(|| {
             format!("cannot reserve {total} bytes of address space for a memory; lower `Config::memory_reservation`")
         })?;
-        mmap.make_writable(0..byte_len).with_context(|| format!("cannot get {byte_len} bytes for a memory"))?;
-        Ok(LinearMemory { mmap, byte_len, reservation, tracking: None })
+        let pages = 0..whole_pages(byte_len);
+        mmap.make_writable(pages).with_context(|| format!("cannot get {byte_len} bytes for a memory"))?;
+        Ok(LinearMemory { mmap, byte_len, fresh_len: 0, reservation, tracking: None })
     }
 
     /// Makes the memory `new_len` bytes long; the new bytes are zero. May move it if its type and the settings allow.
@@ -69,7 +75,7 @@ impl LinearMemory {
     pub fn grow(&mut self, new_len: usize, shape: MemoryShape, tunables: &Tunables) -> Result<()> {
         ensure!(new_len >= self.byte_len, "a memory cannot shrink");
         if new_len <= self.reservation {
-            self.mmap.make_writable(self.byte_len..new_len)?;
+            self.mmap.make_writable(whole_pages(self.byte_len)..whole_pages(new_len))?;
             self.byte_len = new_len;
             return Ok(());
         }
@@ -96,19 +102,20 @@ impl LinearMemory {
         keep_bytes: usize,
     ) -> Result<LinearMemory> {
         let mut memory = LinearMemory::with_reservation(0, len, tunables)?;
-        image.map(&mut memory.mmap, len).context("cannot map a memory's image")?;
+        let pages = whole_pages(len);
+        image.map(&mut memory.mmap, pages).context("cannot map a memory's image")?;
         memory.byte_len = len;
-        memory.tracking = Some(Box::new(Tracking::new(image.clone(), len, keep_bytes)));
+        memory.fresh_len = len;
+        memory.tracking = Some(Box::new(Tracking::new(image.clone(), pages, keep_bytes)));
         Ok(memory)
     }
 
     /// Makes a memory that came from an image equal to it again.
     fn reset(&mut self) -> Result<()> {
         let tracking = self.tracking.as_mut().context("a memory without an image cannot be reset")?;
-        let fresh = tracking.fresh_len();
-        if self.byte_len > fresh {
-            self.mmap.decommit(fresh..self.byte_len)?;
-            self.byte_len = fresh;
+        if self.byte_len > self.fresh_len {
+            self.mmap.decommit(tracking.fresh_len()..whole_pages(self.byte_len))?;
+            self.byte_len = self.fresh_len;
         }
         Ok(tracking.reset(&mut self.mmap)?)
     }
@@ -158,7 +165,7 @@ impl MemoryData {
 
     /// Current size in pages.
     pub fn pages(&self) -> u64 {
-        self.memory.byte_len as u64 / WASM_PAGE_SIZE
+        self.memory.byte_len as u64 >> self.ty.page_size_log2
     }
 
     /// Address of byte 0.
@@ -170,6 +177,12 @@ impl MemoryData {
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: S5, accessible; S2, no guest runs while the store is borrowed.
         unsafe { std::slice::from_raw_parts(self.base(), self.byte_len()) }
+    }
+
+    /// Its bytes and what follows up to the end of a page of the host, which is zero.
+    pub fn whole_pages(&self) -> &[u8] {
+        // SAFETY: S5, the pages that the memory touches are accessible; S2, no guest runs while the store is borrowed.
+        unsafe { std::slice::from_raw_parts(self.base(), whole_pages(self.byte_len())) }
     }
 
     /// Part of its bytes, writable; `None` when some are outside. The way to write for whoever knows where.
@@ -234,8 +247,8 @@ impl MemoryData {
     /// # Errors
     /// When the host refuses; the memory is then as it was.
     pub fn grow(&mut self, new_pages: u64, tunables: &Tunables) -> Result<()> {
-        let new_len = pages_to_bytes(new_pages).context("the size exceeds the address space")?;
-        self.memory.grow(new_len, shape(&self.ty), tunables)?;
+        let new_len = pages_to_bytes(&self.ty, new_pages).context("the size exceeds the address space")?;
+        self.memory.grow(new_len, self.ty.shape(), tunables)?;
         // SAFETY: S3, the definition lives as long as the store; S2, nobody else writes it.
         unsafe { self.definition.write(self.memory.definition()) };
         Ok(())

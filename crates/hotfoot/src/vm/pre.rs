@@ -18,7 +18,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, ensure};
-use hotfoot_abi::tunables::WASM_PAGE_SIZE;
 use hotfoot_abi::vmctx::VmGlobal;
 
 use super::activation;
@@ -174,7 +173,7 @@ impl VmStore {
         }
         let (info, snapshot) = (pool.module.info(), pool.snapshot.as_ref());
         for (index, ty) in info.memories.iter().enumerate() {
-            let pages = snapshot.map_or(ty.minimum, |snapshot| snapshot.memories[index].1 as u64 / WASM_PAGE_SIZE);
+            let pages = snapshot.map_or(ty.minimum, |snapshot| snapshot.memories[index].1 as u64 >> ty.page_size_log2);
             ensure!(
                 self.check_memory_growth(0, ty, pages)?,
                 "the store's limits do not allow the memory that the module starts with; raise them in its ResourceLimiter"
@@ -202,7 +201,7 @@ impl VmStore {
             let keep = pool.config.linear_memory_keep_resident;
             let (image, len) = match &pool.snapshot {
                 Some(snapshot) => snapshot.memories[index].clone(),
-                None => (pool.image(index, memory.bytes())?, memory.byte_len()),
+                None => (pool.image(index, memory.whole_pages())?, memory.byte_len()),
             };
             memory.replace(LinearMemory::from_image(&image, len, &tunables, keep)?);
             if !tunables.signals_based_traps {

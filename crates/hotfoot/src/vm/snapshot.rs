@@ -93,9 +93,10 @@ impl VmStore {
         let imports = self.captured_imports(instance)?;
         let mut memories = Vec::new();
         for index in 0..module.info().memories.len() as u32 {
-            let bytes = self.memory(instance.memory(index)).bytes();
-            let image = MemoryImage::new(bytes).with_context(|| format!("cannot keep the image of memory {index}"))?;
-            memories.push((Arc::new(image), bytes.len()));
+            let memory = self.memory(instance.memory(index));
+            let image = MemoryImage::new(memory.whole_pages());
+            let image = image.with_context(|| format!("cannot keep the image of memory {index}"))?;
+            memories.push((Arc::new(image), memory.byte_len()));
         }
         let mut tables = Vec::new();
         for (index, ty) in module.info().tables.iter().enumerate() {

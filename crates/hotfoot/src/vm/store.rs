@@ -338,7 +338,7 @@ impl VmStore {
 
     /// Adds a memory of the host's.
     pub fn new_memory(&mut self, ty: MemoryType) -> Result<u32> {
-        check_limits("memory", ty.minimum, ty.maximum, max_pages(&ty))?;
+        check_limits("memory", ty.minimum, ty.maximum, ty.reach())?;
         self.check_memory_growth(0, &ty, ty.minimum)?.then_some(()).ok_or_else(|| limit_error("memory"))?;
         let memory = self.engine.allocator().memory(&ty, self.engine.tunables())?;
         let mut definition = Box::new(memory.definition());
@@ -467,7 +467,7 @@ impl VmStore {
 
     /// Asks the limiter whether a memory may have `desired` pages. An error means: trap.
     pub fn check_memory_growth(&mut self, current: u64, ty: &MemoryType, desired: u64) -> Result<bool> {
-        let bytes = |pages| super::memory::pages_to_bytes(pages).unwrap_or(usize::MAX);
+        let bytes = |pages| super::memory::pages_to_bytes(ty, pages).unwrap_or(usize::MAX);
         let maximum = ty.maximum.map(bytes);
         let allowed = self.with_limiter(|limiter| limiter.memory_growing(bytes(current), bytes(desired), maximum));
         allowed.unwrap_or(Ok(true))
@@ -503,7 +503,7 @@ impl VmStore {
     /// When the limiter wants the guest to trap.
     pub fn grow_memory(&mut self, index: u32, delta: u64) -> Result<Option<u64>> {
         let (current, ty) = (self.memory(index).pages(), self.memory(index).ty());
-        let limit = ty.maximum.unwrap_or(u64::MAX).min(max_pages(&ty));
+        let limit = ty.maximum.unwrap_or(u64::MAX).min(ty.reach());
         let desired = current.saturating_add(delta);
         if desired > limit || !self.check_memory_growth(current, &ty, desired)? {
             return Ok(None);
@@ -539,11 +539,6 @@ impl VmStore {
     pub(super) fn trap_unless(condition: bool, code: TrapCode) -> Result<()> {
         if condition { Ok(()) } else { Err(code.into()) }
     }
-}
-
-/// Most pages that indices of the memory's type reach.
-fn max_pages(ty: &MemoryType) -> u64 {
-    if ty.index64 { 1 << 48 } else { 1 << 16 }
 }
 
 /// Validity of limits (section 3.2.1), which a module's types have and the host's may not.

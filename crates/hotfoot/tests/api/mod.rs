@@ -1,7 +1,9 @@
 //! What the tests share: the kinds of engines, and short ways to an instance.
 
 mod artifacts;
+mod branch_hints;
 mod calls;
+mod determinism;
 mod engines;
 mod errors;
 mod globals;
@@ -10,6 +12,7 @@ mod limits;
 mod linker;
 mod memories;
 mod modules;
+mod page_sizes;
 mod panics;
 mod reentrancy;
 mod stack;
@@ -17,6 +20,7 @@ mod stores;
 mod tables;
 mod traps;
 mod trust;
+mod wide;
 
 use hotfoot::{Config, Engine, Extern, Instance, Module, Store, WasmParams, WasmResults};
 
