@@ -1,6 +1,8 @@
 //! Modules that compile, for every target in every mode.
 
-use crate::compile_everywhere;
+use hotfoot_compile::{Options, WasmFeatures};
+
+use crate::{TARGETS, all_options, compile_everywhere, compiler};
 
 #[test]
 fn an_empty_module() {
@@ -319,4 +321,25 @@ fn exceptions_with_every_clause() {
             (func (try_table (catch_all 0) (unreachable)))
             (func (try_table (nop))))"#,
     );
+}
+
+#[test]
+fn wide_arithmetic_and_pages_of_a_byte() {
+    let wat = r#"(module (memory 100 (pagesize 1)) (memory i64 5000 (pagesize 1))
+        (func (export "add") (param i64 i64 i64 i64) (result i64 i64)
+            (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+        (func (export "sub") (param i64 i64 i64 i64) (result i64 i64)
+            (i64.sub128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+        (func (export "mul") (param i64 i64) (result i64 i64 i64 i64)
+            (i64.mul_wide_s (local.get 0) (local.get 1)) (i64.mul_wide_u (local.get 0) (local.get 1)))
+        (func (export "access") (param i32 i64) (result i64 i32)
+            (i64.store offset=90 (local.get 0) (local.get 1))
+            (i64.add (i64.load (local.get 0)) (i64.load 1 offset=4990 (local.get 1))) (memory.size)))"#;
+    let wasm = wat::parse_str(wat).unwrap();
+    let features = WasmFeatures::default() | WasmFeatures::WIDE_ARITHMETIC | WasmFeatures::CUSTOM_PAGE_SIZES;
+    for target in TARGETS {
+        for options in all_options() {
+            compiler(target, Options { features, ..options }).compile(&wasm).unwrap();
+        }
+    }
 }

@@ -63,11 +63,6 @@ fn what_is_not_supported_is_named() {
         ("(module (func (param anyref)))", "garbage collection"),
         ("(module (func (block (result i31ref) unreachable) drop))", "garbage collection"),
         ("(module (func (local (ref null 0))))", "function references"),
-        (
-            "(module (func (param i64 i64 i64 i64) (result i64 i64)
-            (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3))))",
-            "128",
-        ),
         ("(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))", "Atomic"),
     ] {
         let error = compile(wat).unwrap_err();
