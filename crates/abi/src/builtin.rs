@@ -60,6 +60,10 @@ pub enum Builtin {
     Throw = 12,
     /// `(exception: i32)`: throws what an `exnref` refers to, or traps if it is null. Never returns.
     ThrowRef = 13,
+    /// `() -> i32`: the fuel is below zero.
+    OutOfFuel = 14,
+    /// `() -> i32`: the epoch's deadline has passed.
+    NewEpoch = 15,
 }
 
 impl Builtin {
@@ -67,7 +71,7 @@ impl Builtin {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every builtin, in order of its number.
-    pub const ALL: [Builtin; 14] = [
+    pub const ALL: [Builtin; 16] = [
         Builtin::Raise,
         Builtin::Trap,
         Builtin::MemoryGrow,
@@ -82,6 +86,8 @@ impl Builtin {
         Builtin::ElemDrop,
         Builtin::Throw,
         Builtin::ThrowRef,
+        Builtin::OutOfFuel,
+        Builtin::NewEpoch,
     ];
 
     /// How this builtin is called.
@@ -112,6 +118,7 @@ impl Builtin {
             Builtin::ElemDrop => procedure(&[I32]),
             Builtin::Throw => procedure(&[I32, I64]),
             Builtin::ThrowRef => procedure(&[I32]),
+            Builtin::OutOfFuel | Builtin::NewEpoch => fallible(&[]),
         }
     }
 

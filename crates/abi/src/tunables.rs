@@ -1,4 +1,4 @@
-//! What compiled code assumes about the address space around a linear memory.
+//! What compiled code assumes about the address space around a linear memory, and how it can be stopped.
 //!
 //! The compiler leaves out a bounds check where the runtime promises that every address the check would refuse is
 //! unmapped. Both sides take that promise from the same [`Tunables`], which an artifact carries and the runtime
@@ -16,7 +16,7 @@
 /// Bytes of a WebAssembly page.
 pub const WASM_PAGE_SIZE: u64 = 0x1_0000;
 
-/// The promises about memory that code is compiled under.
+/// The promises that code is compiled under.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tunables {
     /// Address space reserved for each memory, in bytes, not counting the guard. A multiple of the host's page size.
@@ -27,6 +27,10 @@ pub struct Tunables {
     pub memory_may_move: bool,
     /// Whether hardware faults may be used to detect traps. Otherwise every check is explicit.
     pub signals_based_traps: bool,
+    /// Whether code consumes the fuel of its store.
+    pub consume_fuel: bool,
+    /// Whether code looks at the engine's epoch.
+    pub epoch_interruption: bool,
 }
 
 impl Default for Tunables {
@@ -36,6 +40,8 @@ impl Default for Tunables {
             memory_guard_size: 32 << 20,
             memory_may_move: true,
             signals_based_traps: true,
+            consume_fuel: false,
+            epoch_interruption: false,
         }
     }
 }

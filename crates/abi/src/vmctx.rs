@@ -57,6 +57,13 @@ pub struct VmStoreContext {
     pub gc_next: u64,
     /// An object that would end beyond this offset is allocated by [`GcAllocate`](crate::builtin::Builtin::GcAllocate).
     pub gc_limit: u64,
+    /// Fuel that is left, outside of compiled code; below zero it is used up. While code that consumes fuel runs, the
+    /// pinned register of the target holds it.
+    pub fuel: i64,
+    /// The epoch at which code stops and asks the runtime what to do.
+    pub epoch_deadline: u64,
+    /// Where the engine's current epoch is.
+    pub epoch: *const u64,
 }
 
 /// The context of a host function: passed where an instance's context is passed to a wasm function.
@@ -146,6 +153,12 @@ pub mod offsets {
     pub const STORE_GC_NEXT: u32 = offset_of!(VmStoreContext, gc_next) as u32;
     /// `VmStoreContext::gc_limit`
     pub const STORE_GC_LIMIT: u32 = offset_of!(VmStoreContext, gc_limit) as u32;
+    /// `VmStoreContext::fuel`
+    pub const STORE_FUEL: u32 = offset_of!(VmStoreContext, fuel) as u32;
+    /// `VmStoreContext::epoch_deadline`
+    pub const STORE_EPOCH_DEADLINE: u32 = offset_of!(VmStoreContext, epoch_deadline) as u32;
+    /// `VmStoreContext::epoch`
+    pub const STORE_EPOCH: u32 = offset_of!(VmStoreContext, epoch) as u32;
     /// `VmHostContext::host`
     pub const HOST_FUNCTION: u32 = offset_of!(VmHostContext, host) as u32;
     /// `VmFuncRef::code`

@@ -31,6 +31,8 @@ struct TunablesFields {
     memory_guard_size: u64,
     memory_may_move: bool,
     signals_based_traps: bool,
+    consume_fuel: bool,
+    epoch_interruption: bool,
 }
 
 /// One instruction of a constant expression.

@@ -146,10 +146,12 @@ impl Target {
         };
         let verify = if cfg!(debug_assertions) { "true" } else { "false" };
         let nan = if options.nan_canonicalization { "true" } else { "false" };
+        let fuel_register = if options.tunables.consume_fuel { "true" } else { "false" };
         let ours = [
             ("opt_level", opt_level),
             ("enable_verifier", verify),
             ("enable_nan_canonicalization", nan),
+            ("enable_pinned_reg", fuel_register),
             ("enable_heap_access_spectre_mitigation", "true"),
             ("enable_table_access_spectre_mitigation", "true"),
         ];
@@ -163,6 +165,10 @@ impl Target {
             if flags.iter().any(|flag| flag.name == name && flag.value_string() != value) {
                 return Err(Error::Target(format!("`{name}` must stay `{value}`, as the runtime relies on it")));
             }
+        }
+        if flags.enable_pinned_reg() != options.tunables.consume_fuel {
+            let message = "`enable_pinned_reg` follows `consume_fuel`: that register holds the fuel";
+            return Err(Error::Target(message.into()));
         }
         self.isa()?.finish(flags).map_err(|error| Error::Target(error.to_string()))
     }

@@ -32,13 +32,20 @@ use crate::translate::trap_code;
 struct Trampoline<'a> {
     builder: FunctionBuilder<'a>,
     params: Vec<Value>,
+    /// Whether compiled code keeps fuel in the pinned register.
+    fuel: bool,
 }
 
 /// Flags of everything that a trampoline reads and writes: slots, results and the VM context, all aligned and mapped.
 const TRUSTED: MemFlagsData = MemFlagsData::trusted();
 
 impl<'a> Trampoline<'a> {
-    fn new(function: &'a mut Function, scratch: &'a mut FunctionBuilderContext, signature: Signature) -> Self {
+    fn new(
+        function: &'a mut Function,
+        scratch: &'a mut FunctionBuilderContext,
+        isa: &dyn TargetIsa,
+        signature: Signature,
+    ) -> Self {
         function.signature = signature;
         let mut builder = FunctionBuilder::new(function, scratch);
         let entry = builder.create_block();
@@ -46,7 +53,7 @@ impl<'a> Trampoline<'a> {
         builder.switch_to_block(entry);
         builder.seal_block(entry);
         let params = builder.block_params(entry).to_vec();
-        Trampoline { builder, params }
+        Trampoline { builder, params, fuel: isa.flags().enable_pinned_reg() }
     }
 
     fn load(&mut self, ty: types::Type, base: Value, offset: u32) -> Value {
@@ -86,6 +93,25 @@ impl<'a> Trampoline<'a> {
         let store = self.load(types::I64, vmctx, offsets::VMCTX_STORE);
         self.store(caller_frame, store, offsets::STORE_LAST_EXIT_FP);
         self.store(caller_pc, store, offsets::STORE_LAST_EXIT_PC);
+        self.fuel_to_store(vmctx);
+    }
+
+    /// Leaves the fuel where the runtime finds it.
+    fn fuel_to_store(&mut self, vmctx: Value) {
+        if self.fuel {
+            let store = self.load(types::I64, vmctx, offsets::VMCTX_STORE);
+            let fuel = self.builder.ins().get_pinned_reg(types::I64);
+            self.store(fuel, store, offsets::STORE_FUEL);
+        }
+    }
+
+    /// Takes the fuel to where compiled code keeps it.
+    fn fuel_to_register(&mut self, vmctx: Value) {
+        if self.fuel {
+            let store = self.load(types::I64, vmctx, offsets::VMCTX_STORE);
+            let fuel = self.load(types::I64, store, offsets::STORE_FUEL);
+            self.builder.ins().set_pinned_reg(fuel);
+        }
     }
 
     /// Calls a function of the runtime; the VM context is the first argument.
@@ -122,7 +148,7 @@ pub(crate) fn entry(context: &mut Context, scratch: &mut FunctionBuilderContext,
     context.clear();
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params.extend([AbiParam::new(types::I64); 4]);
-    let mut trampoline = Trampoline::new(&mut context.func, scratch, signature);
+    let mut trampoline = Trampoline::new(&mut context.func, scratch, isa, signature);
     let [callee_vmctx, caller_vmctx, code, slots] = trampoline.params[..] else {
         unreachable!("the signature has four parameters");
     };
@@ -132,7 +158,9 @@ pub(crate) fn entry(context: &mut Context, scratch: &mut FunctionBuilderContext,
     }
     arguments.extend(trampoline.load_slots(&ty.params, slots));
     let signature = trampoline.builder.import_signature(wasm_signature(ty));
+    trampoline.fuel_to_register(caller_vmctx);
     let call = trampoline.builder.ins().call_indirect(signature, code, &arguments);
+    trampoline.fuel_to_store(caller_vmctx);
     let results = trampoline.builder.inst_results(call).to_vec();
     trampoline.store_slots(&results, slots);
     trampoline.builder.ins().return_(&[]);
@@ -142,7 +170,7 @@ pub(crate) fn entry(context: &mut Context, scratch: &mut FunctionBuilderContext,
 /// Wasm→host: calls `host(callee_vmctx, caller_vmctx, slots, count)`, where `count` is how many slots there are.
 pub(crate) fn host(context: &mut Context, scratch: &mut FunctionBuilderContext, isa: &dyn TargetIsa, ty: &FuncType) {
     context.clear();
-    let mut trampoline = Trampoline::new(&mut context.func, scratch, wasm_signature(ty));
+    let mut trampoline = Trampoline::new(&mut context.func, scratch, isa, wasm_signature(ty));
     let (callee_vmctx, caller_vmctx) = (trampoline.params[0], trampoline.params[1]);
     let area = ty.results_use_area().then(|| trampoline.params[2]);
     let arguments = trampoline.params.split_off(if area.is_some() { 3 } else { 2 });
@@ -161,6 +189,7 @@ pub(crate) fn host(context: &mut Context, scratch: &mut FunctionBuilderContext, 
     let zero = trampoline.builder.ins().iconst(types::I8, 0);
     let failed = trampoline.builder.ins().icmp(IntCC::Equal, succeeded, zero);
     trampoline.raise_if(failed, caller_vmctx);
+    trampoline.fuel_to_register(caller_vmctx);
     let results = trampoline.load_slots(&ty.results, slots);
     match area {
         Some(area) => {
@@ -183,7 +212,8 @@ pub(crate) fn builtin(
 ) {
     context.clear();
     let shape = builtin.signature();
-    let mut trampoline = Trampoline::new(&mut context.func, scratch, builtin_signature(builtin, CallConv::Tail));
+    let signature = builtin_signature(builtin, CallConv::Tail);
+    let mut trampoline = Trampoline::new(&mut context.func, scratch, isa, signature);
     let arguments = trampoline.params.clone();
     let vmctx = arguments[0];
     trampoline.record_exit(vmctx);
@@ -198,6 +228,7 @@ pub(crate) fn builtin(
         let failed = trampoline.builder.ins().icmp(IntCC::Equal, result, failure);
         trampoline.raise_if(failed, vmctx);
     }
+    trampoline.fuel_to_register(vmctx);
     let results = if shape.returns_value { result } else { None };
     trampoline.builder.ins().return_(results.as_slice());
     trampoline.finish(isa);

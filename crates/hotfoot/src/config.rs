@@ -355,6 +355,20 @@ impl Config {
         self
     }
 
+    /// Lets code consume fuel, so that a guest can be stopped after an exactly known amount of work; see
+    /// [`Store::set_fuel`](crate::Store::set_fuel). Code is a little slower with it. Default: off.
+    pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
+        self.tunables.consume_fuel = enable;
+        self
+    }
+
+    /// Lets code look at the engine's epoch, so that it can be stopped or yield at loops and calls; see
+    /// [`Store::set_epoch_deadline`](crate::Store::set_epoch_deadline). Code is a little slower with it. Default: off.
+    pub fn epoch_interruption(&mut self, enable: bool) -> &mut Self {
+        self.tunables.epoch_interruption = enable;
+        self
+    }
+
     /// Address space reserved for each memory, in bytes, not counting the guard. With 4 GiB (the default), accesses to
     /// 32-bit memories need no bounds check. Rounded up to 64 KiB.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {

@@ -1,7 +1,7 @@
 //! The engine: settings, types and whatever else modules and stores share.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, ensure};
@@ -34,6 +34,7 @@ pub struct Shared {
     /// Handles that embedders and their modules hold; the last one closes the stock of stores.
     handles: AtomicUsize,
     stores: Stock<Shared, IdleStore>,
+    epoch: Epoch,
     /// Core instances of pools, in use and idle.
     pooled_instances: Arc<AtomicU32>,
     config: Config,
@@ -42,6 +43,11 @@ pub struct Shared {
     /// Made when something is compiled first; see `compiler`.
     compiler: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
+
+/// The engine's epoch, on a cache line that nothing else is written on.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Epoch(AtomicU64);
 
 impl Clone for Engine {
     fn clone(&self) -> Engine {
@@ -96,6 +102,7 @@ impl Engine {
         let shared = Shared {
             handles: AtomicUsize::new(1),
             stores: Stock::new(),
+            epoch: Epoch::default(),
             pooled_instances: Arc::default(),
             config,
             types: TypeRegistry::default(),
@@ -108,6 +115,23 @@ impl Engine {
     /// Whether both are the same engine.
     pub fn same(a: &Engine, b: &Engine) -> bool {
         Arc::ptr_eq(&a.shared, &b.shared)
+    }
+
+    /// Begins a new epoch: guests whose stores' deadline it is stop at the next loop or call; see
+    /// [`Store::set_epoch_deadline`](crate::Store::set_epoch_deadline). May be called by any thread, and by signal
+    /// handlers.
+    pub fn increment_epoch(&self) {
+        self.shared.epoch.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The current epoch.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.shared.epoch.0.load(Ordering::Relaxed)
+    }
+
+    /// Where compiled code finds the current epoch; it is there as long as the engine.
+    pub(crate) fn epoch_address(&self) -> *const u64 {
+        self.shared.epoch.0.as_ptr()
     }
 
     /// The settings.

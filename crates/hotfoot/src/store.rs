@@ -1,6 +1,9 @@
 //! The store, as the API shows it: who owns instances, and how everything that needs a store takes one.
 
+use anyhow::Result;
+
 use crate::engine::Engine;
+use crate::hooks::{CallHook, UpdateDeadline};
 use crate::limits::ResourceLimiter;
 use crate::vm::context::{StoreBox, StoreContext, StoreContextMut};
 use crate::vm::hostcall::Caller;
@@ -56,6 +59,100 @@ impl<T: 'static> Store<T> {
     /// ```
     pub fn limiter(&mut self, limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static) {
         self.inner.context_mut().set_limiter(Box::new(limiter));
+    }
+
+    /// Fuel that is left: operators that may still run. Code consumes it where
+    /// [`Config::consume_fuel`](crate::Config::consume_fuel) is on.
+    ///
+    /// # Errors
+    /// When the engine's code consumes no fuel.
+    pub fn get_fuel(&self) -> Result<u64> {
+        self.inner.context().vm().fuel()
+    }
+
+    /// Sets the fuel that is left; a new store has none. A guest that has used it up is stopped with
+    /// [`Trap::OutOfFuel`](crate::Trap::OutOfFuel). Most operators cost one unit, bulk operations one more for each byte
+    /// or element; what a program costs does not depend on the machine.
+    ///
+    /// ```
+    /// use hotfoot::{Config, Engine, Instance, Module, Store, Trap};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::new(Config::new().consume_fuel(true))?;
+    /// let module = Module::new(&engine, r#"(module (func (export "spin") (loop (br 0))))"#)?;
+    /// let mut store = Store::new(&engine, ());
+    /// store.set_fuel(1_000)?;
+    /// let instance = Instance::new(&mut store, &module, &[])?;
+    /// let spin = instance.get_typed_func::<(), ()>(&mut store, "spin")?;
+    /// let error = spin.call(&mut store, ()).unwrap_err();
+    /// assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
+    /// assert_eq!(store.get_fuel()?, 0);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the engine's code consumes no fuel.
+    pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
+        self.inner.context_mut().vm().set_fuel(fuel)
+    }
+
+    /// Stops guests in so many epochs from now; a new store's deadline has passed. An epoch ends when someone calls
+    /// [`Engine::increment_epoch`], for example a thread every ten milliseconds. Matters where
+    /// [`Config::epoch_interruption`](crate::Config::epoch_interruption) is on.
+    ///
+    /// ```
+    /// use hotfoot::{Config, Engine, Instance, Module, Store, Trap};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::new(Config::new().epoch_interruption(true))?;
+    /// let module = Module::new(&engine, r#"(module (func (export "spin") (loop (br 0))))"#)?;
+    /// let mut store = Store::new(&engine, ());
+    /// store.set_epoch_deadline(1);
+    /// let instance = Instance::new(&mut store, &module, &[])?;
+    /// let spin = instance.get_typed_func::<(), ()>(&mut store, "spin")?;
+    /// engine.increment_epoch();
+    /// let error = spin.call(&mut store, ()).unwrap_err();
+    /// assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt));
+    /// # Ok(()) }
+    /// ```
+    pub fn set_epoch_deadline(&mut self, ticks_beyond_current: u64) {
+        self.inner.context_mut().vm().set_epoch_deadline(ticks_beyond_current);
+    }
+
+    /// At the epoch deadline, stops the guest with [`Trap::Interrupt`](crate::Trap::Interrupt). This is the default.
+    pub fn epoch_deadline_trap(&mut self) {
+        self.inner.context_mut().set_epoch_callback(None);
+    }
+
+    /// At the epoch deadline, asks what to do. An error stops the guest and comes back to whoever called it.
+    pub fn epoch_deadline_callback(
+        &mut self,
+        callback: impl FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync + 'static,
+    ) {
+        self.inner.context_mut().set_epoch_callback(Some(Box::new(callback)));
+    }
+
+    /// Tells of each call between host and guest and of its end. An error stops the guest and comes back to whoever
+    /// called it.
+    ///
+    /// ```
+    /// use hotfoot::{CallHook, Engine, Instance, Module, Store};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::default();
+    /// let module = Module::new(&engine, r#"(module (func (export "f")))"#)?;
+    /// let mut store = Store::new(&engine, Vec::new());
+    /// store.call_hook(|mut store, call| {
+    ///     store.data_mut().push(call);
+    ///     Ok(())
+    /// });
+    /// let instance = Instance::new(&mut store, &module, &[])?;
+    /// instance.get_typed_func::<(), ()>(&mut store, "f")?.call(&mut store, ())?;
+    /// assert_eq!(*store.data(), [CallHook::CallingWasm, CallHook::ReturningFromWasm]);
+    /// # Ok(()) }
+    /// ```
+    pub fn call_hook(
+        &mut self,
+        hook: impl FnMut(StoreContextMut<'_, T>, CallHook) -> Result<()> + Send + Sync + 'static,
+    ) {
+        self.inner.context_mut().set_call_hook(Box::new(hook));
     }
 }
 

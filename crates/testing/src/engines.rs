@@ -17,10 +17,12 @@ pub enum EngineKind {
     /// A reservation of one page and no guard: traps come as signals, but each access to memory is checked, and a
     /// memory that grows moves.
     SmallReservation,
+    /// `consume_fuel` and `epoch_interruption`, with plenty of both: code that is metered does the same.
+    Metered,
 }
 
 impl EngineKind {
-    /// All of them.
+    /// Those whose memory accesses differ.
     pub const ALL: [EngineKind; 3] = [EngineKind::Default, EngineKind::NoSignals, EngineKind::SmallReservation];
 
     /// The name in tests and tables.
@@ -29,6 +31,7 @@ impl EngineKind {
             EngineKind::Default => "default",
             EngineKind::NoSignals => "no-signals",
             EngineKind::SmallReservation => "small-reservation",
+            EngineKind::Metered => "metered",
         }
     }
 
@@ -40,6 +43,7 @@ impl EngineKind {
             EngineKind::Default => &mut config,
             EngineKind::NoSignals => config.signals_based_traps(false),
             EngineKind::SmallReservation => config.memory_reservation(64 << 10).memory_guard_size(0),
+            EngineKind::Metered => config.consume_fuel(true).epoch_interruption(true),
         };
         config
     }

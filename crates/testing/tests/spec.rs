@@ -1,6 +1,6 @@
 //! The official scripts, as tests: one for each script and kind of engine, all assertions in each.
 //!
-//! `HOTFOOT_SPEC_DIR=FOLDER` adds the scripts of a folder.
+//! `HOTFOOT_SPEC_DIR=FOLDER` adds the scripts of a folder; `HOTFOOT_SPEC_METERED=1` runs all with fuel and epochs instead.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -24,10 +24,16 @@ fn main() -> ExitCode {
     for suite in suites {
         for script in suite.scripts {
             let script = Arc::new(script);
-            trials.extend(EngineKind::ALL.map(|kind| trial(&suite.name, script.clone(), kind, exceptions.clone())));
+            for kind in kinds() {
+                trials.push(trial(&suite.name, script.clone(), *kind, exceptions.clone()));
+            }
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn kinds() -> &'static [EngineKind] {
+    if std::env::var_os("HOTFOOT_SPEC_METERED").is_some() { &[EngineKind::Metered] } else { &EngineKind::ALL }
 }
 
 fn trial(suite: &str, script: Arc<Script>, kind: EngineKind, exceptions: Arc<Exceptions>) -> Trial {

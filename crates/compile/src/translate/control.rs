@@ -111,6 +111,7 @@ impl Translator<'_, '_> {
         self.builder.switch_to_block(head);
         self.stack.truncate(self.stack.len() - params.len());
         self.stack.extend_from_slice(self.builder.block_params(head));
+        self.check_meters();
         Ok(())
     }
 

@@ -16,6 +16,7 @@ mod exception;
 mod global;
 mod local;
 mod memory;
+mod meter;
 mod numeric;
 mod reference;
 mod simd;
@@ -107,6 +108,8 @@ pub(crate) struct Translator<'a, 'f> {
     cold: bool,
     /// Whether instructions are being given a source location.
     marked: bool,
+    /// Fuel of the operators since it was last charged.
+    uncharged: i64,
     signatures: HashMap<u32, SigRef>,
     functions: HashMap<u32, FuncRef>,
     builtins: [Option<FuncRef>; Builtin::COUNT],
@@ -160,6 +163,7 @@ pub(crate) fn translate(
         body_start: body.range().start,
         cold: false,
         marked: false,
+        uncharged: 0,
         signatures: buffers.signatures,
         functions: buffers.functions,
         builtins: [None; Builtin::COUNT],
@@ -167,6 +171,7 @@ pub(crate) fn translate(
     translator.check_stack();
     translator.open_function(ty);
     let mut locals = body.get_locals_reader()?;
+    translator.meter_entry(body)?;
     translator.define_arguments(&arguments[hidden..]);
     for _ in 0..locals.get_count() {
         let offset = locals.original_position();
@@ -357,6 +362,7 @@ impl Translator<'_, '_> {
             self.skip(op);
             return Ok(());
         }
+        self.charge(op);
         use Operator as O;
         match *op {
             O::Nop => {}

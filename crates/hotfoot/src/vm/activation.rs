@@ -10,6 +10,7 @@ use std::ptr::{self, NonNull};
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{VmContext, VmFuncRef};
 
+use super::border;
 use super::slot::Slot;
 use super::store::VmStore;
 use super::sys::arch;
@@ -72,6 +73,12 @@ pub unsafe fn chain<'a>() -> impl Iterator<Item = &'a Activation> {
 /// S1, S2: `store` is the pinned store that `func` belongs to and no Rust reference into it is alive. S7: `slots`
 /// holds the function's arguments and has room for its results; `func.entry` is its type's trampoline.
 pub unsafe fn enter(store: NonNull<VmStore>, func: VmFuncRef, slots: *mut Slot) -> Result<(), Pending> {
+    // SAFETY: S1, the store is alive and nobody else uses it.
+    let watched = unsafe { (*store.as_ptr()).watches.any() };
+    if watched {
+        // SAFETY: S1, S2, as above.
+        unsafe { border::before_guest(store)? };
+    }
     let previous = CURRENT.get();
     // SAFETY: S1, the store is alive and nobody else uses it.
     let ctx = unsafe { &raw mut (*store.as_ptr()).ctx };
@@ -99,11 +106,14 @@ pub unsafe fn enter(store: NonNull<VmStore>, func: VmFuncRef, slots: *mut Slot) 
         ((*ctx).last_exit_fp, (*ctx).last_exit_pc) = outer_exit;
         left
     };
-    if left == 0 {
-        return Ok(());
-    }
     // SAFETY: S1, compiled code has been left, so a short borrow of the store is exclusive.
-    Err(unsafe { (*store.as_ptr()).take_pending() })
+    let outcome = if left == 0 { Ok(()) } else { Err(unsafe { (*store.as_ptr()).take_pending() }) };
+    // SAFETY: S1, as above; a host function may have asked to watch.
+    if unsafe { (*store.as_ptr()).watches.any() } {
+        // SAFETY: S1, S2, as above.
+        return unsafe { border::after_guest(store, outcome) };
+    }
+    outcome
 }
 
 /// Leaves the newest activation with the store's pending error.
@@ -130,7 +140,9 @@ pub enum Claim {
 
 /// Decides whether a hardware fault is one of this thread's guest, and what it means. Async-signal-safe: reads memory that does not
 /// change while compiled code runs, takes no lock, allocates nothing.
-pub fn claim_fault(pc: usize, fp: usize, address: usize) -> Option<Claim> {
+///
+/// `fuel` is what the register held in which code that consumes fuel keeps it.
+pub fn claim_fault(pc: usize, fp: usize, address: usize, fuel: i64) -> Option<Claim> {
     let current = CURRENT.get();
     // SAFETY: S9, the newest activation of this thread is in a frame that has not returned.
     let activation = unsafe { current.as_ref() }?;
@@ -143,6 +155,8 @@ pub fn claim_fault(pc: usize, fp: usize, address: usize) -> Option<Claim> {
             return Some(Claim::Resume);
         }
     }
+    // SAFETY: S2, a guest was interrupted, so nobody else uses the store.
+    unsafe { VmStore::keep_fuel(activation.store, fuel) };
     activation.fault.set(Some((code, pc, fp)));
     Some(Claim::Exit { function: exit_by_trap as *const () as usize, argument: current as usize })
 }

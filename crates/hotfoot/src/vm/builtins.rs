@@ -15,6 +15,7 @@ use hotfoot_abi::vmctx::VmContext;
 
 use super::activation;
 use super::exception;
+use super::meter;
 use super::store::VmStore;
 use super::table::TableData;
 use super::trap::{self, Pending};
@@ -36,6 +37,8 @@ pub static TABLE: BuiltinTable = BuiltinTable([
     elem_drop as *const u8,
     exception::throw_new as *const u8,
     exception::throw_ref as *const u8,
+    meter::out_of_fuel as *const u8,
+    meter::new_epoch as *const u8,
 ]);
 
 /// An array of addresses of functions.
@@ -52,17 +55,31 @@ impl BuiltinTable {
     }
 }
 
-/// Runs `f` with the calling instance's store; its error or panic becomes pending and the result is `failure`.
+/// Runs `f` with the calling instance's store and number; its error or panic becomes pending and the result is `failure`.
 ///
 /// # Safety
 /// S1, S2: `context` is the instance's whose code called, and that code waits for the result.
-unsafe fn guard<R>(context: *mut VmContext, failure: R, f: impl FnOnce(&mut VmStore, u32) -> Result<R>) -> R {
+pub(super) unsafe fn guard<R>(
+    context: *mut VmContext,
+    failure: R,
+    f: impl FnOnce(&mut VmStore, u32) -> Result<R>,
+) -> R {
     // SAFETY: S1, by the caller's promise; S2, the guest waits, so the borrow is exclusive while `f` runs.
-    let (store, instance) = unsafe { ((*context).store.cast::<VmStore>(), (*context).instance) };
+    unsafe { guard_store(context, failure, |store| f(&mut *store.as_ptr(), (*context).instance)) }
+}
+
+/// As [`guard`], without borrowing the store.
+///
+/// # Safety
+/// As [`guard`].
+pub(super) unsafe fn guard_store<R>(
+    context: *mut VmContext,
+    failure: R,
+    f: impl FnOnce(NonNull<VmStore>) -> Result<R>,
+) -> R {
     // SAFETY: S1, a context's store pointer is never null.
-    let store = unsafe { NonNull::new_unchecked(store) };
-    // SAFETY: S2, as above.
-    match catch_unwind(AssertUnwindSafe(|| f(unsafe { &mut *store.as_ptr() }, instance))) {
+    let store = unsafe { NonNull::new_unchecked((*context).store.cast::<VmStore>()) };
+    match catch_unwind(AssertUnwindSafe(|| f(store))) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
             // SAFETY: S9, the trampoline recorded where the guest stands.
@@ -108,12 +125,19 @@ unsafe extern "C" fn memory_grow(context: *mut VmContext, memory: u32, delta: u6
     }
 }
 
+/// Where a range of a memory ends, if all of it is inside.
+fn check_end(store: &VmStore, memory: u32, start: u64, len: u64) -> Result<u64> {
+    let end = start.checked_add(len).filter(|end| *end <= store.memory(memory).byte_len() as u64);
+    Ok(end.ok_or(Trap::MemoryOutOfBounds)?)
+}
+
 unsafe extern "C" fn memory_fill(context: *mut VmContext, memory: u32, dst: u64, byte: u32, len: u64) -> u32 {
     // SAFETY: S1, called by compiled code.
     unsafe {
         guard(context, 0, |store, instance| {
             let memory = store.instance(instance).memory(memory);
-            let end = dst.checked_add(len).ok_or(Trap::MemoryOutOfBounds)?;
+            let end = check_end(store, memory, dst, len)?;
+            store.charge_fuel(len)?;
             store.memory_mut(memory).range_mut(dst..end).ok_or(Trap::MemoryOutOfBounds)?.fill(byte as u8);
             Ok(1)
         })
@@ -133,10 +157,10 @@ unsafe extern "C" fn memory_copy(
         guard(context, 0, |store, instance| {
             let instance = store.instance(instance);
             let (to, from) = (instance.memory(dst_memory), instance.memory(src_memory));
-            let end = src.checked_add(len).filter(|end| *end <= store.memory(from).byte_len() as u64);
-            end.ok_or(Trap::MemoryOutOfBounds)?;
+            check_end(store, from, src, len)?;
+            let end = check_end(store, to, dst, len)?;
+            store.charge_fuel(len)?;
             let source = store.memory(from).base().add(src as usize);
-            let end = dst.checked_add(len).ok_or(Trap::MemoryOutOfBounds)?;
             let target = store.memory_mut(to).range_mut(dst..end).ok_or(Trap::MemoryOutOfBounds)?.as_mut_ptr();
             // SAFETY: S5, both ranges are accessible; they may overlap, which `copy` allows.
             std::ptr::copy(source, target, len as usize);
@@ -156,7 +180,8 @@ unsafe extern "C" fn memory_init(
     // SAFETY: S1, called by compiled code.
     unsafe {
         guard(context, 0, |store, instance| {
-            store.memory_init(instance, memory, segment, dst, src.into(), len.into()).map(|()| 1)
+            store.memory_init(instance, memory, segment, dst, src.into(), len.into())?;
+            store.charge_fuel(len.into()).map(|()| 1)
         })
     }
 }
@@ -187,7 +212,8 @@ unsafe extern "C" fn table_fill(context: *mut VmContext, table: u32, dst: u64, e
         guard(context, 0, |store, instance| {
             let table = store.instance(instance).table(table);
             let filled = store.tables[table as usize].fill(dst, element, len);
-            VmStore::trap_unless(filled, TrapCode::TableOutOfBounds).map(|()| 1)
+            VmStore::trap_unless(filled, TrapCode::TableOutOfBounds)?;
+            store.charge_fuel(len).map(|()| 1)
         })
     }
 }
@@ -208,7 +234,8 @@ unsafe extern "C" fn table_copy(
             let tables = store.tables.as_mut_ptr();
             let table = |index: u32| NonNull::new_unchecked(tables.add(index as usize));
             let copied = TableData::copy(table(to), dst, table(from), src, len);
-            VmStore::trap_unless(copied, TrapCode::TableOutOfBounds).map(|()| 1)
+            VmStore::trap_unless(copied, TrapCode::TableOutOfBounds)?;
+            store.charge_fuel(len).map(|()| 1)
         })
     }
 }
@@ -224,7 +251,8 @@ unsafe extern "C" fn table_init(
     // SAFETY: S1, called by compiled code; S7, validation compared the types.
     unsafe {
         guard(context, 0, |store, instance| {
-            store.table_init(instance, table, segment, dst, src.into(), len.into()).map(|()| 1)
+            store.table_init(instance, table, segment, dst, src.into(), len.into())?;
+            store.charge_fuel(len.into()).map(|()| 1)
         })
     }
 }

@@ -8,21 +8,40 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
+use anyhow::Result;
 use hotfoot_abi::vmctx::VmContext;
 
+use super::border::{Asks, Watches};
 use super::stock::Stock;
 use super::store::VmStore;
 use super::trap;
 use crate::engine::Engine;
+use crate::hooks::{CallHook, UpdateDeadline};
 use crate::limits::ResourceLimiter;
 
 type Limiter<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
+type EpochCallback<T> = Box<dyn FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync>;
+type OnCall<T> = Box<dyn FnMut(StoreContextMut<'_, T>, CallHook) -> Result<()> + Send + Sync>;
+
+/// What the host wants to be asked or told by a store.
+struct Hooks<T> {
+    limiter: Option<Limiter<T>>,
+    epoch: Option<EpochCallback<T>>,
+    call: Option<OnCall<T>>,
+}
+
+impl<T> Hooks<T> {
+    /// None of them.
+    const NONE: Hooks<T> = Hooks { limiter: None, epoch: None, call: None };
+    /// How a store whose data is a `T` finds them.
+    const ASKS: Asks = Asks { limiter: limiter_of::<T>, epoch: epoch_of::<T>, call: call_of::<T> };
+}
 
 /// A whole store.
 #[repr(C)]
 pub struct StoreInner<T> {
     vm: VmStore,
-    limiter: Option<Limiter<T>>,
+    hooks: Hooks<T>,
     data: T,
 }
 
@@ -32,11 +51,41 @@ pub struct StoreInner<T> {
 /// S1, S10: the pointer is to the `VmStore` of a `StoreInner<T>` that is borrowed exclusively.
 unsafe fn limiter_of<T>(store: NonNull<VmStore>, f: &mut dyn FnMut(&mut dyn ResourceLimiter)) {
     let inner: *mut StoreInner<T> = store.cast().as_ptr();
-    // SAFETY: S1, S10, by the caller's promise; `limiter` and `data` are disjoint from `vm`.
+    // SAFETY: S1, S10, by the caller's promise; `hooks` and `data` are disjoint from `vm`.
     unsafe {
-        if let Some(limiter) = &mut (*inner).limiter {
+        if let Some(limiter) = &mut (*inner).hooks.limiter {
             f(limiter(&mut (*inner).data));
         }
+    }
+}
+
+/// Asks what to do at a store's deadline; `None` if nobody wants to be asked.
+///
+/// # Safety
+/// S1, S2, S10: the pointer is to the `VmStore` of a `StoreInner<T>` of which no Rust reference is alive.
+unsafe fn epoch_of<T>(store: NonNull<VmStore>) -> Option<Result<UpdateDeadline>> {
+    let inner: NonNull<StoreInner<T>> = store.cast();
+    // SAFETY: S1, S2, by the caller's promise. The callback is taken out while it runs, because it may replace itself.
+    unsafe {
+        let mut callback = (*inner.as_ptr()).hooks.epoch.take()?;
+        let answer = callback(StoreContextMut { inner, borrow: PhantomData });
+        (*inner.as_ptr()).hooks.epoch.get_or_insert(callback);
+        Some(answer)
+    }
+}
+
+/// Tells the host of a call between host and guest.
+///
+/// # Safety
+/// As [`epoch_of`].
+unsafe fn call_of<T>(store: NonNull<VmStore>, call: CallHook) -> Result<()> {
+    let inner: NonNull<StoreInner<T>> = store.cast();
+    // SAFETY: S1, S2, by the caller's promise. The hook is taken out while it runs, because it may replace itself.
+    unsafe {
+        let Some(mut hook) = (*inner.as_ptr()).hooks.call.take() else { return Ok(()) };
+        let answer = hook(StoreContextMut { inner, borrow: PhantomData }, call);
+        (*inner.as_ptr()).hooks.call.get_or_insert(hook);
+        answer
     }
 }
 
@@ -85,15 +134,15 @@ impl<T> StoreBox<T> {
                     std::alloc::handle_alloc_error(block)
                 };
                 // SAFETY: S1, fresh memory of the right layout.
-                unsafe { (&raw mut (*pointer.as_ptr()).vm).write(VmStore::new(engine, limiter_of::<T>)) };
+                unsafe { (&raw mut (*pointer.as_ptr()).vm).write(VmStore::new(engine, &Hooks::<T>::ASKS)) };
                 pointer
             }
         };
-        // SAFETY: S1, the VM's part is there; limiter and data are not yet, so they are written, not assigned.
+        // SAFETY: S1, the VM's part is there; hooks and data are not yet, so they are written, not assigned.
         unsafe {
-            (&raw mut (*inner.as_ptr()).limiter).write(None);
+            (&raw mut (*inner.as_ptr()).hooks).write(Hooks::NONE);
             (&raw mut (*inner.as_ptr()).data).write(data);
-            (*inner.as_ptr()).vm.begin(inner.cast(), engine, shelf, limiter_of::<T>);
+            (*inner.as_ptr()).vm.begin(inner.cast(), engine, shelf, &Hooks::<T>::ASKS);
         }
         StoreBox(inner)
     }
@@ -137,7 +186,7 @@ impl<T> Drop for StoreBox<T> {
 unsafe fn release<T>(inner: NonNull<StoreInner<T>>) {
     // SAFETY: S1, by the caller's promise; S12, the engine is alive until the store is given back.
     unsafe {
-        (&raw mut (*inner.as_ptr()).limiter).drop_in_place();
+        (&raw mut (*inner.as_ptr()).hooks).drop_in_place();
         let vm: NonNull<VmStore> = inner.cast();
         (*vm.as_ptr()).end();
         let shelf = vm.as_ref().shelf;
@@ -222,7 +271,18 @@ impl<'a, T> StoreContextMut<'a, T> {
 
     pub(crate) fn set_limiter(&mut self, limiter: Limiter<T>) {
         // SAFETY: S2, borrowed exclusively as long as `self` is.
-        unsafe { (*self.inner.as_ptr()).limiter = Some(limiter) };
+        unsafe { (*self.inner.as_ptr()).hooks.limiter = Some(limiter) };
+    }
+
+    pub(crate) fn set_epoch_callback(&mut self, callback: Option<EpochCallback<T>>) {
+        // SAFETY: S2, borrowed exclusively as long as `self` is.
+        unsafe { (*self.inner.as_ptr()).hooks.epoch = callback };
+    }
+
+    pub(crate) fn set_call_hook(&mut self, hook: OnCall<T>) {
+        // SAFETY: S2, borrowed exclusively as long as `self` is.
+        unsafe { (*self.inner.as_ptr()).hooks.call = Some(hook) };
+        self.vm().watches.set(Watches::CALLS);
     }
 
     /// The same borrow for a shorter time.

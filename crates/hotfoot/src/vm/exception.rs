@@ -263,7 +263,9 @@ unsafe fn depart(store: NonNull<VmStore>, f: impl FnOnce() -> Result<Option<Land
     // left it, and at a handler of the call that the frame is in.
     unsafe {
         match landing {
-            Some(Landing { pc, sp, fp, words: [first, second] }) => arch::resume(pc, sp, fp, first, second),
+            Some(Landing { pc, sp, fp, words: [first, second] }) => {
+                arch::resume(pc, sp, fp, first, second, (*store.as_ptr()).ctx.fuel)
+            }
             None => activation::unwind(),
         }
     }

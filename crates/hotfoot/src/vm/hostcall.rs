@@ -21,6 +21,7 @@ use anyhow::Result;
 use hotfoot_abi::vmctx::{HOST_MAGIC, VmContext, VmFuncRef, VmHostContext};
 
 use super::activation;
+use super::border;
 use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmRet};
 use super::slot::Slot;
@@ -123,9 +124,19 @@ where
 /// # Safety
 /// S1, S2: `caller` is the context of the guest, or host, that called and now waits.
 unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -> u8 {
-    let outcome = catch_unwind(AssertUnwindSafe(body));
     // SAFETY: S1, a context's store pointer is never null.
     let store = unsafe { NonNull::new_unchecked(caller.as_ref().store.cast::<VmStore>()) };
+    // SAFETY: S1, S2: by the caller's promise; only raw pointers to the store are alive at the border.
+    let outcome = catch_unwind(AssertUnwindSafe(|| unsafe {
+        if (*store.as_ptr()).watches.any() {
+            border::before_host(store)?;
+        }
+        let outcome = body();
+        if (*store.as_ptr()).watches.any() {
+            return border::after_host(store, outcome);
+        }
+        outcome
+    }));
     match outcome {
         Ok(Ok(())) => return 1,
         // SAFETY: S9, the trampoline recorded where the guest stands.

@@ -17,6 +17,7 @@
 //!  convert     values to slots (slot) and back
 //!  exception   exceptions, from throw to handler
 //!  builtins    the runtime's functions that compiled code calls
+//!  border      who wants to know of calls between host and guest        meter   fuel and epochs
 //! ```
 //!
 //! The rest of the crate sees safe functions over handles; each function here that trusts its caller is `unsafe` and
@@ -24,6 +25,7 @@
 
 pub mod activation;
 pub mod allocator;
+pub mod border;
 pub mod builtins;
 pub mod call;
 pub mod code;
@@ -34,6 +36,7 @@ pub mod hostcall;
 pub mod image;
 pub mod instance;
 pub mod memory;
+pub mod meter;
 pub mod pre;
 pub mod slot;
 pub mod snapshot;

@@ -29,11 +29,13 @@ use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmStoreContext, VmTable, VmTag};
 use hotfoot_artifact::{MemoryType, TableType};
 
+use super::border::{Asks, Watches};
 use super::code::CodeIndex;
 use super::exception::{Exceptions, TagPtr};
 use super::hostcall::AnyHostFunc;
 use super::instance::InstanceData;
 use super::memory::MemoryData;
+use super::meter::Tank;
 use super::table::TableData;
 use super::trap::{self, Pending};
 use crate::engine::Engine;
@@ -109,9 +111,6 @@ impl GlobalPtr {
     }
 }
 
-/// Calls back with the limiter of a store, if it has one.
-pub(super) type LimiterOf = unsafe fn(NonNull<VmStore>, &mut dyn FnMut(&mut dyn ResourceLimiter));
-
 /// The part of a store that does not depend on its data's type.
 #[repr(C)]
 #[allow(clippy::vec_box, reason = "boxed definitions stay where they are when the vector grows")]
@@ -123,7 +122,9 @@ pub struct VmStore {
     /// A copy of a handle that the store does not own.
     pub(super) engine: ManuallyDrop<Engine>,
     pub(super) shelf: usize,
-    limiter: LimiterOf,
+    pub(super) asks: &'static Asks,
+    pub(super) watches: Watches,
+    pub(super) tank: Tank,
     code_index: AtomicPtr<CodeIndex>,
     pending: Option<Pending>,
     pub(super) instances: Vec<InstanceData>,
@@ -154,7 +155,7 @@ impl Drop for VmStore {
 }
 
 impl VmStore {
-    pub(super) fn new(engine: &Engine, limiter: LimiterOf) -> VmStore {
+    pub(super) fn new(engine: &Engine, asks: &'static Asks) -> VmStore {
         VmStore {
             ctx: VmStoreContext {
                 stack_limit: 0,
@@ -163,6 +164,9 @@ impl VmStore {
                 gc_base: std::ptr::null_mut(),
                 gc_next: 0,
                 gc_limit: 0,
+                fuel: 0,
+                epoch_deadline: 0,
+                epoch: std::ptr::null(),
             },
             host_context: VmContext {
                 magic: INSTANCE_MAGIC,
@@ -175,7 +179,9 @@ impl VmStore {
             // SAFETY: S12, as in `begin`, which follows.
             engine: ManuallyDrop::new(unsafe { std::ptr::read(engine) }),
             shelf: 0,
-            limiter,
+            asks,
+            watches: Watches::default(),
+            tank: Tank::default(),
             code_index: AtomicPtr::new(Box::into_raw(Box::default())),
             pending: None,
             instances: Vec::new(),
@@ -261,12 +267,13 @@ impl VmStore {
     }
 
     /// Makes a store that was ended, or is new, one of this engine's.
-    pub(super) fn begin(&mut self, store: NonNull<VmStore>, engine: &Engine, shelf: usize, limiter: LimiterOf) {
+    pub(super) fn begin(&mut self, store: NonNull<VmStore>, engine: &Engine, shelf: usize, asks: &'static Asks) {
         self.id = StoreId::next();
         // SAFETY: S12, the shelf keeps what the handle points to while the store is in use; the copy is never dropped.
         self.engine = ManuallyDrop::new(unsafe { std::ptr::read(engine) });
         self.shelf = shelf;
-        self.limiter = limiter;
+        self.asks = asks;
+        self.begin_metering();
         self.host_context.store = store.cast().as_ptr();
     }
 
@@ -456,7 +463,7 @@ impl VmStore {
         let store = self.pointer();
         // SAFETY: S1, S10: `limiter` was made for the type of this store's data, and the store is borrowed exclusively.
         // The limiter lies in the data or behind it, never in `VmStore`.
-        unsafe { (self.limiter)(store, &mut |limiter| result = f.take().map(|f| f(limiter))) };
+        unsafe { (self.asks.limiter)(store, &mut |limiter| result = f.take().map(|f| f(limiter))) };
         result
     }
 

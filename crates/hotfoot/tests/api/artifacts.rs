@@ -75,11 +75,13 @@ fn the_same_input_gives_the_same_bytes() {
 fn an_artifact_of_other_settings_is_refused_by_name() {
     let engine = Engine::default();
     let bytes = engine.precompile_module(TEXT.as_bytes()).unwrap();
-    let settings: [(Change, &str); 4] = [
+    let settings: [(Change, &str); 6] = [
         (|config| config.signals_based_traps(false), "signals_based_traps"),
         (|config| config.memory_reservation(1 << 20), "memory_reservation"),
         (|config| config.memory_guard_size(1 << 20), "memory_guard_size"),
         (|config| config.memory_may_move(false), "memory_may_move"),
+        (|config| config.consume_fuel(true), "consume_fuel"),
+        (|config| config.epoch_interruption(true), "epoch_interruption"),
     ];
     for (change, name) in settings {
         let other = Engine::new(change(&mut Config::new())).unwrap();

@@ -11,6 +11,7 @@ mod host_functions;
 mod limits;
 mod linker;
 mod memories;
+mod meters;
 mod modules;
 mod page_sizes;
 mod panics;

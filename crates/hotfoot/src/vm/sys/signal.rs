@@ -45,7 +45,8 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     // SAFETY: S9, the kernel passes the signal's description, and these signals have an address.
     let address = unsafe { (*info).si_addr() } as usize;
     // What someone sent while a guest happened to stand at an instruction that may trap is no fault of the guest's.
-    let claim = if was_sent(info) { None } else { activation::claim_fault(pc, fp, address) };
+    let claim =
+        if was_sent(info) { None } else { activation::claim_fault(pc, fp, address, arch::fuel_register(context_ref)) };
     match claim {
         Some(Claim::Resume) => {}
         Some(Claim::Exit { function, argument }) => arch::resume_at(context_ref, function, argument),

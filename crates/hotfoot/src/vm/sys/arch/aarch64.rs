@@ -87,14 +87,14 @@ pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
     )
 }
 
-/// Continues compiled code at a handler of exceptions, with the two words that it gets.
+/// Continues compiled code at a handler of exceptions, with the two words that it gets and the store's fuel.
 ///
 /// # Safety
 /// S8: `pc` is a handler of the call that the frame at `fp` is in, `sp` was the stack pointer during that call, the frame
 /// belongs to the newest activation, and no frame between here and there owns anything.
 #[unsafe(naked)]
-pub unsafe extern "C" fn resume(pc: usize, sp: usize, fp: usize, first: u64, second: u64) -> ! {
-    naked_asm!("mov x9, x0", "mov sp, x1", "mov x29, x2", "mov x0, x3", "mov x1, x4", "br x9",)
+pub unsafe extern "C" fn resume(pc: usize, sp: usize, fp: usize, first: u64, second: u64, fuel: i64) -> ! {
+    naked_asm!("mov x9, x0", "mov sp, x1", "mov x29, x2", "mov x0, x3", "mov x1, x4", "mov x21, x5", "br x9",)
 }
 
 /// The current stack pointer, or one a little below the caller's.
@@ -109,6 +109,11 @@ pub fn stack_pointer() -> usize {
 /// Where the interrupted thread was: its program counter and frame pointer.
 pub fn program_counter_and_frame(context: &ucontext_t) -> (usize, usize) {
     (context.uc_mcontext.pc as usize, context.uc_mcontext.regs[29] as usize)
+}
+
+/// The register in which the interrupted thread kept fuel, if its code consumes any.
+pub fn fuel_register(context: &ucontext_t) -> i64 {
+    context.uc_mcontext.regs[21] as i64
 }
 
 /// Makes the interrupted thread continue in `function(argument)`, on its own stack, as if it had called it.

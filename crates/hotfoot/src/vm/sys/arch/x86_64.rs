@@ -85,14 +85,14 @@ pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
     )
 }
 
-/// Continues compiled code at a handler of exceptions, with the two words that it gets.
+/// Continues compiled code at a handler of exceptions, with the two words that it gets and the store's fuel.
 ///
 /// # Safety
 /// S8: `pc` is a handler of the call that the frame at `fp` is in, `sp` was the stack pointer during that call, the frame
 /// belongs to the newest activation, and no frame between here and there owns anything.
 #[unsafe(naked)]
-pub unsafe extern "C" fn resume(pc: usize, sp: usize, fp: usize, first: u64, second: u64) -> ! {
-    naked_asm!("mov rsp, rsi", "mov rbp, rdx", "mov rax, rcx", "mov rdx, r8", "jmp rdi",)
+pub unsafe extern "C" fn resume(pc: usize, sp: usize, fp: usize, first: u64, second: u64, fuel: i64) -> ! {
+    naked_asm!("mov rsp, rsi", "mov rbp, rdx", "mov rax, rcx", "mov rdx, r8", "mov r15, r9", "jmp rdi",)
 }
 
 /// The current stack pointer, or one a little below the caller's.
@@ -108,6 +108,11 @@ pub fn stack_pointer() -> usize {
 pub fn program_counter_and_frame(context: &ucontext_t) -> (usize, usize) {
     let registers = &context.uc_mcontext.gregs;
     (registers[libc::REG_RIP as usize] as usize, registers[libc::REG_RBP as usize] as usize)
+}
+
+/// The register in which the interrupted thread kept fuel, if its code consumes any.
+pub fn fuel_register(context: &ucontext_t) -> i64 {
+    context.uc_mcontext.gregs[libc::REG_R15 as usize]
 }
 
 /// Makes the interrupted thread continue in `function(argument)`, on its own stack, as if it had called it.
