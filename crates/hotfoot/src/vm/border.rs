@@ -13,10 +13,13 @@ use super::trap::Pending;
 use crate::hooks::{CallHook, UpdateDeadline};
 use crate::limits::ResourceLimiter;
 
+/// What is done with a limiter.
+pub type WithLimiter<'a> = dyn FnMut(&mut dyn ResourceLimiter) + 'a;
+
 /// How the part of a store that does not know its data's type reaches what does. All take the store's pointer.
 pub struct Asks {
     /// Calls back with the limiter, if there is one.
-    pub limiter: unsafe fn(NonNull<VmStore>, &mut dyn FnMut(&mut dyn ResourceLimiter)),
+    pub limiter: unsafe fn(NonNull<VmStore>, &mut WithLimiter<'_>),
     /// Asks what to do at the epoch's deadline, if someone wants to be asked.
     pub epoch: unsafe fn(NonNull<VmStore>) -> Option<Result<UpdateDeadline>>,
     /// Tells of a crossing.

@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use anyhow::Result;
 use hotfoot_abi::vmctx::VmContext;
 
-use super::border::{Asks, Watches};
+use super::border::{Asks, Watches, WithLimiter};
 use super::stock::Stock;
 use super::store::VmStore;
 use super::trap;
@@ -49,7 +49,7 @@ pub struct StoreInner<T> {
 ///
 /// # Safety
 /// S1, S10: the pointer is to the `VmStore` of a `StoreInner<T>` that is borrowed exclusively.
-unsafe fn limiter_of<T>(store: NonNull<VmStore>, f: &mut dyn FnMut(&mut dyn ResourceLimiter)) {
+unsafe fn limiter_of<T>(store: NonNull<VmStore>, f: &mut WithLimiter<'_>) {
     let inner: *mut StoreInner<T> = store.cast().as_ptr();
     // SAFETY: S1, S10, by the caller's promise; `hooks` and `data` are disjoint from `vm`.
     unsafe {
