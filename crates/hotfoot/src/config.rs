@@ -4,6 +4,7 @@
 //! reads.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hotfoot_abi::tunables::{Tunables, WASM_PAGE_SIZE};
 
@@ -54,20 +55,45 @@ impl From<PoolingAllocationConfig> for InstanceAllocationStrategy {
     }
 }
 
-/// Settings of the pooling allocator.
+/// Whether to use something that a host may lack.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Enabled {
+    /// Where the host has it.
+    #[default]
+    Auto,
+    /// Yes, and without it [`Engine::new`](crate::Engine::new) fails.
+    Yes,
+    /// No.
+    No,
+}
+
+/// Settings of the pooling allocator. The defaults are the fast ones; what can be set are limits, and what stays in
+/// memory while nothing uses it.
 ///
 /// ```
-/// use hotfoot::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+/// use hotfoot::{Config, Engine, PoolingAllocationConfig};
 /// let mut pool = PoolingAllocationConfig::new();
-/// pool.total_core_instances(100);
+/// pool.total_core_instances(100).max_memory_size(64 << 20);
 /// let engine = Engine::new(Config::new().allocation_strategy(pool))?;
 /// # Ok::<(), hotfoot::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolingAllocationConfig {
     pub(crate) total_core_instances: u32,
+    pub(crate) total_memories: u32,
+    pub(crate) total_tables: u32,
+    pub(crate) max_memory_size: usize,
+    pub(crate) table_elements: usize,
+    pub(crate) max_memories_per_module: u32,
+    pub(crate) max_tables_per_module: u32,
+    pub(crate) max_core_instance_size: usize,
     pub(crate) max_unused_warm_slots: u32,
     pub(crate) linear_memory_keep_resident: usize,
+    pub(crate) table_keep_resident: usize,
+    pub(crate) pagemap_scan: Enabled,
+    pub(crate) memory_protection_keys: Enabled,
+    pub(crate) wait_for_slot: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
 }
 
 impl Default for PoolingAllocationConfig {
@@ -76,40 +102,86 @@ impl Default for PoolingAllocationConfig {
     }
 }
 
+macro_rules! pool_limits {
+    ($($(#[$doc:meta])* $name:ident: $ty:ty;)*) => {
+        impl PoolingAllocationConfig {$(
+            $(#[$doc])*
+            pub fn $name(&mut self, value: $ty) -> &mut Self {
+                self.$name = value;
+                self
+            }
+        )*}
+    };
+}
+
+pool_limits! {
+    /// How many pooled instances the engine may have, in use and idle. Default: 10,000.
+    total_core_instances: u32;
+    /// How many memories the engine's pooled instances may have, in use and idle. Default: 10,000.
+    total_memories: u32;
+    /// How many tables the engine's pooled instances may have, in use and idle. Default: 10,000.
+    total_tables: u32;
+    /// How many bytes a memory of a pooled instance may have: a module that begins with more is refused, and growing
+    /// beyond it fails. Default: no limit but the memory's own.
+    max_memory_size: usize;
+    /// How many elements a table of a pooled instance may begin with. Default: no limit but the implementation's.
+    table_elements: usize;
+    /// How many memories a module may define. Default: no limit.
+    max_memories_per_module: u32;
+    /// How many tables a module may define. Default: no limit.
+    max_tables_per_module: u32;
+    /// How many bytes the part of an instance may take that is neither memory nor table: imports, globals, references to
+    /// functions. Default: no limit.
+    max_core_instance_size: usize;
+    /// How many idle instances each thread keeps of each `InstancePre`. Default: 100.
+    max_unused_warm_slots: u32;
+    /// How many bytes of an idle memory stay resident and are reset by copying; a memory of which more was written is
+    /// given back to the host instead. Default: 4 MiB.
+    linear_memory_keep_resident: usize;
+    /// How many bytes the tables of an idle instance may have (8 an element); an instance with more is not kept. Default:
+    /// 4 MiB.
+    table_keep_resident: usize;
+    /// Whether the kernel may be asked which pages were written, where tracking does not tell (`PAGEMAP_SCAN`, Linux
+    /// 6.7). Default: where it can be.
+    pagemap_scan: Enabled;
+    /// Whether memories share address space under protection keys. hotfoot does not: `Yes` is refused. Default: where
+    /// it can be, so never.
+    memory_protection_keys: Enabled;
+    /// How long instantiation waits for another thread to drop a store when a limit of the pool is reached. Default: not
+    /// at all.
+    wait_for_slot: Duration;
+    /// After how long idle instances that nobody needed are dropped; at the latest, after twice as long. A thread of the
+    /// engine's sees to it. Default: never.
+    idle_timeout: Option<Duration>;
+}
+
 impl PoolingAllocationConfig {
     /// The default settings.
     pub fn new() -> PoolingAllocationConfig {
         PoolingAllocationConfig {
             total_core_instances: 10_000,
+            total_memories: 10_000,
+            total_tables: 10_000,
+            max_memory_size: usize::MAX,
+            table_elements: usize::MAX,
+            max_memories_per_module: u32::MAX,
+            max_tables_per_module: u32::MAX,
+            max_core_instance_size: usize::MAX,
             max_unused_warm_slots: 100,
             linear_memory_keep_resident: 4 << 20,
+            table_keep_resident: 4 << 20,
+            pagemap_scan: Enabled::Auto,
+            memory_protection_keys: Enabled::Auto,
+            wait_for_slot: Duration::ZERO,
+            idle_timeout: None,
         }
     }
 
-    /// For an engine without pooling: nothing stays idle.
-    pub(crate) fn keep_nothing(mut self) -> Self {
-        self.max_unused_warm_slots = 0;
-        self.total_core_instances = u32::MAX;
-        self
-    }
-
-    /// How many pooled instances the engine may have, in use and idle. Default: 10,000.
-    pub fn total_core_instances(&mut self, count: u32) -> &mut Self {
-        self.total_core_instances = count;
-        self
-    }
-
-    /// How many idle instances each thread keeps of each `InstancePre`. Default: 100.
-    pub fn max_unused_warm_slots(&mut self, count: u32) -> &mut Self {
-        self.max_unused_warm_slots = count;
-        self
-    }
-
-    /// How many bytes of an idle memory stay resident and are reset by copying; a memory of which more was written is
-    /// given back to the host instead. Default: 4 MiB.
-    pub fn linear_memory_keep_resident(&mut self, bytes: usize) -> &mut Self {
-        self.linear_memory_keep_resident = bytes;
-        self
+    /// For an engine without pooling: nothing stays idle, and there are no limits.
+    pub(crate) fn keep_nothing() -> Self {
+        let mut config = PoolingAllocationConfig::new();
+        config.total_core_instances(u32::MAX).total_memories(u32::MAX).total_tables(u32::MAX).max_unused_warm_slots(0);
+        config
     }
 }
 
@@ -161,6 +233,9 @@ impl Default for Features {
     }
 }
 
+/// For fewer memories than this, address space is not worth saving checks with.
+const MEMORIES_THAT_FIT: u64 = 64;
+
 /// Settings of an [`Engine`](crate::Engine).
 ///
 /// ```
@@ -174,6 +249,7 @@ impl Default for Features {
 pub struct Config {
     pub(crate) features: Features,
     pub(crate) tunables: Tunables,
+    reservation_was_set: bool,
     pub(crate) opt_level: OptLevel,
     pub(crate) target: Option<String>,
     /// Code generator flags in the order they were set; an empty value switches a flag on.
@@ -268,6 +344,7 @@ impl Config {
         Config {
             features: Features::default(),
             tunables: Tunables::default(),
+            reservation_was_set: false,
             opt_level: OptLevel::default(),
             target: None,
             cranelift_flags: Vec::new(),
@@ -371,9 +448,23 @@ impl Config {
 
     /// Address space reserved for each memory, in bytes, not counting the guard. With 4 GiB (the default), accesses to
     /// 32-bit memories need no bounds check. Rounded up to 64 KiB.
+    ///
+    /// Where the process may have so little address space (`ulimit -v`) that only a few memories would fit, and this was
+    /// not called, an engine reserves less for each and checks bounds instead.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
+        self.reservation_was_set = true;
         self.tunables.memory_reservation = bytes.checked_next_multiple_of(WASM_PAGE_SIZE).unwrap_or(bytes);
         self
+    }
+
+    /// Reserves less for each memory where there is not address space for many, unless the embedder said how much.
+    pub(crate) fn fit_address_space(&mut self, limit: Option<u64>) {
+        let span = self.tunables.memory_reservation.saturating_add(self.tunables.memory_guard_size);
+        let Some(limit) = limit.filter(|limit| limit / MEMORIES_THAT_FIT < span) else { return };
+        if !self.reservation_was_set {
+            self.tunables.memory_reservation = limit / MEMORIES_THAT_FIT / WASM_PAGE_SIZE * WASM_PAGE_SIZE;
+            self.tunables.memory_guard_size = self.tunables.memory_guard_size.min(WASM_PAGE_SIZE);
+        }
     }
 
     /// Address space after each memory that is never accessible, in bytes: a larger guard saves checks of accesses

@@ -1,18 +1,20 @@
 //! The engine: settings, types and whatever else modules and stores share.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use hotfoot_abi::tunables::Tunables;
 
-use crate::config::{Config, InstanceAllocationStrategy};
+use crate::config::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use crate::pool::{PoolMetrics, Pools};
 use crate::types::TypeRegistry;
 use crate::vm::allocator::{InstanceAllocator, OnDemand};
 use crate::vm::context::IdleStore;
 use crate::vm::stock::Stock;
-use crate::vm::sys::signal;
+use crate::vm::sys::page::address_space_limit;
+use crate::vm::sys::{pagemap, signal};
 
 /// Settings and what is shared by all modules and stores that are made with it. Cheap to clone, usable from all
 /// threads.
@@ -35,8 +37,7 @@ pub struct Shared {
     handles: AtomicUsize,
     stores: Stock<Shared, IdleStore>,
     epoch: Epoch,
-    /// Core instances of pools, in use and idle.
-    pooled_instances: Arc<AtomicU32>,
+    pools: Arc<Pools>,
     config: Config,
     types: TypeRegistry,
     allocator: Box<dyn InstanceAllocator>,
@@ -89,10 +90,20 @@ impl Engine {
             config.max_wasm_stack > 0,
             "`max_wasm_stack` is 0, so that no guest could run; give it 64 KiB at least"
         );
-        Ok(Engine::with(config.clone()))
+        if let InstanceAllocationStrategy::Pooling(pool) = &config.allocation_strategy {
+            check_pool(pool)?;
+        }
+        let engine = Engine::with(config.clone());
+        if let InstanceAllocationStrategy::Pooling(pool) = &config.allocation_strategy
+            && let Some(idle_timeout) = pool.idle_timeout
+        {
+            engine.pools().watch(idle_timeout).context("cannot start the thread that `idle_timeout` asks for")?;
+        }
+        Ok(engine)
     }
 
-    fn with(config: Config) -> Engine {
+    fn with(mut config: Config) -> Engine {
+        config.fit_address_space(address_space_limit());
         if config.tunables.signals_based_traps {
             signal::install();
         }
@@ -103,7 +114,7 @@ impl Engine {
             handles: AtomicUsize::new(1),
             stores: Stock::new(),
             epoch: Epoch::default(),
-            pooled_instances: Arc::default(),
+            pools: Arc::default(),
             config,
             types: TypeRegistry::default(),
             allocator,
@@ -139,6 +150,34 @@ impl Engine {
         &self.shared.config
     }
 
+    /// Gives memory back: drops all idle instances and stores. What is in use is not touched, and becomes idle again
+    /// when it is dropped.
+    ///
+    /// ```
+    /// use hotfoot::{Config, Engine, InstanceAllocationStrategy, Linker, Module, Store};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::new(Config::new().allocation_strategy(InstanceAllocationStrategy::pooling()))?;
+    /// let pre = Linker::new(&engine).instantiate_pre(&Module::new(&engine, "(module (memory 1))")?)?;
+    /// for _ in 0..10 {
+    ///     pre.instantiate(&mut Store::new(&engine, ()))?;
+    /// }
+    /// let metrics = engine.pool_metrics().unwrap();
+    /// assert_eq!((metrics.warm_starts, metrics.cold_starts, metrics.idle_instances), (9, 1, 1));
+    /// engine.trim();
+    /// assert_eq!(engine.pool_metrics().unwrap().memories, 0);
+    /// # Ok(()) }
+    /// ```
+    pub fn trim(&self) {
+        self.pools().reclaim(usize::MAX);
+        drop(self.stores().drain());
+    }
+
+    /// What the pooling allocator holds and has done; `None` without pooling.
+    pub fn pool_metrics(&self) -> Option<PoolMetrics> {
+        let pooling = matches!(self.config().allocation_strategy, InstanceAllocationStrategy::Pooling(_));
+        pooling.then(|| self.pools().metrics())
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -147,8 +186,8 @@ impl Engine {
         &self.shared.stores
     }
 
-    pub(crate) fn pooled_instances(&self) -> &Arc<AtomicU32> {
-        &self.shared.pooled_instances
+    pub(crate) fn pools(&self) -> &Arc<Pools> {
+        &self.shared.pools
     }
 
     pub(crate) fn tunables(&self) -> &Tunables {
@@ -167,4 +206,21 @@ impl Engine {
     pub(crate) fn compiler_cell(&self) -> &OnceLock<Arc<dyn Any + Send + Sync>> {
         &self.shared.compiler
     }
+}
+
+/// Whether the host can do what the settings insist on.
+fn check_pool(pool: &PoolingAllocationConfig) -> Result<()> {
+    ensure!(
+        pool.pagemap_scan != Enabled::Yes || pagemap::is_supported(),
+        "this kernel cannot say which pages were written (PAGEMAP_SCAN, Linux 6.7): set `pagemap_scan` to `Enabled::Auto`"
+    );
+    ensure!(
+        pool.memory_protection_keys != Enabled::Yes,
+        "hotfoot does not put memories under protection keys: set `memory_protection_keys` to `Enabled::Auto`"
+    );
+    ensure!(
+        pool.idle_timeout.is_none_or(|timeout| timeout.as_millis() > 0),
+        "an `idle_timeout` of less than a millisecond would only drop what is about to be used: give it a second or more"
+    );
+    Ok(())
 }

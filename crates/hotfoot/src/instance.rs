@@ -19,7 +19,7 @@ use crate::tag::Tag;
 use crate::typed::TypedFunc;
 use crate::vm::call;
 use crate::vm::convert::{WasmParams, WasmResults};
-use crate::vm::pre::{Pool, PoolHandle};
+use crate::vm::pre::{self, Member, MemberImport, Pool, PoolHandle};
 use crate::vm::store::{StoreId, VmStore};
 
 /// An instance of a module in a store.
@@ -121,7 +121,9 @@ impl Instance {
     }
 
     /// Makes this instance the starting point of others: what it holds now (memories, tables, globals, dropped segments)
-    /// is what they begin with, by copy-on-write and without running anything. The instance itself goes on.
+    /// is what they begin with, by copy-on-write and without running anything. The instance itself goes on. With
+    /// pooling, instances that it is linked to by [`Linker::instance_pre`](crate::Linker::instance_pre) are captured with
+    /// it.
     ///
     /// ```
     /// use hotfoot::{Engine, Instance, Module, Store};
@@ -153,18 +155,19 @@ impl Instance {
         let mut store = store.as_context_mut();
         check_store(self.store, store.vm());
         let module = store.vm().instance(self.index).module().clone();
-        let (snapshot, imports) = call::capture(store, self.index)?;
+        let (snapshot, members) = call::capture(store, self.index)?;
         let config = match &module.engine().config().allocation_strategy {
             InstanceAllocationStrategy::Pooling(config) => config.clone(),
-            InstanceAllocationStrategy::OnDemand => PoolingAllocationConfig::new().keep_nothing(),
+            InstanceAllocationStrategy::OnDemand => PoolingAllocationConfig::keep_nothing(),
         };
-        let definitions = imports.iter().cloned().map(Definition::HostFunc).collect();
-        let pool = Pool::new(&module, imports, Some(snapshot), &config, module.engine().pooled_instances());
+        let pool = Pool::new(members, Some(snapshot), &config, module.engine().pools())?;
+        let template = Arc::new(Template { module, imports: Box::default() });
         let data = std::marker::PhantomData;
-        Ok(InstancePre { module, imports: definitions, pool: Some(PoolHandle::new(pool)), data })
+        Ok(InstancePre { template, pool: Some(PoolHandle::new(pool)), of_snapshot: true, data })
     }
 
-    /// Makes the instance what it was when it had just been made, where it is: handles to its exports stay good.
+    /// Makes the instance what it was when it had just been made, where it is: handles to its exports stay good. Instances
+    /// that it is linked to by [`Linker::instance_pre`](crate::Linker::instance_pre) are reset with it.
     ///
     /// # Errors
     /// When it is not of a pool or a snapshot, or a guest of this store is on the stack; or when the start function,
@@ -230,22 +233,81 @@ fn check_engine(module: &Module, engine: &Engine) -> Result<()> {
     Ok(())
 }
 
+/// A module and what satisfies its imports.
+#[derive(Debug)]
+pub(crate) struct Template {
+    pub module: Module,
+    pub imports: Box<[Definition]>,
+}
+
+impl Template {
+    /// Makes an instance, and before it one of each template that it is linked to, unless one was `made` already.
+    pub(crate) fn instantiate<T: 'static>(
+        self: &Arc<Self>,
+        mut store: crate::StoreContextMut<'_, T>,
+        made: &mut Vec<(Arc<Template>, Instance)>,
+    ) -> Result<Instance> {
+        if let Some((_, instance)) = made.iter().find(|(template, _)| Arc::ptr_eq(template, self)) {
+            return Ok(*instance);
+        }
+        let mut values = Vec::with_capacity(self.imports.len());
+        for (definition, import) in self.imports.iter().zip(self.module.imports()) {
+            values.push(match definition {
+                Definition::Export { template, entity, .. } => {
+                    let instance = template.instantiate(store.reborrow(), made)?;
+                    let item = instance.entity_in(store.vm(), *entity);
+                    Definition::Extern(item).import_value(store.vm(), &import)?
+                }
+                definition => definition.import_value(store.vm(), &import)?,
+            });
+        }
+        let instance = Instance::from_values(store, &self.module, &values)?;
+        made.push((self.clone(), instance));
+        Ok(instance)
+    }
+
+    /// What is to be instantiated, in order; `None` if something of it is in a store.
+    fn members(self: &Arc<Self>) -> Option<Vec<Member>> {
+        let (mut order, mut members) = (Vec::new(), Vec::new());
+        self.add_members(&mut order, &mut members).map(|_| members)
+    }
+
+    fn add_members(self: &Arc<Self>, order: &mut Vec<Arc<Template>>, members: &mut Vec<Member>) -> Option<u32> {
+        if let Some(at) = order.iter().position(|template| Arc::ptr_eq(template, self)) {
+            return Some(at as u32);
+        }
+        let mut imports = Vec::with_capacity(self.imports.len());
+        for definition in &self.imports {
+            imports.push(match definition {
+                Definition::HostFunc(func) => MemberImport::HostFunc(func.clone()),
+                Definition::Export { template, entity, .. } => {
+                    MemberImport::Member(template.add_members(order, members)?, *entity)
+                }
+                Definition::Extern(_) => return None,
+            });
+        }
+        order.push(self.clone());
+        members.push(Member { module: self.module.clone(), imports: imports.into() });
+        Some(members.len() as u32 - 1)
+    }
+}
+
 /// A module with its imports found and compared, so that instantiating it again does neither; made by
 /// [`Linker::instantiate_pre`](crate::Linker::instantiate_pre).
 pub struct InstancePre<T: 'static> {
-    module: Module,
-    imports: Arc<[Definition]>,
+    template: Arc<Template>,
     /// With pooling, and if nothing ties instances to one store.
     pool: Option<PoolHandle>,
+    of_snapshot: bool,
     data: std::marker::PhantomData<fn(T)>,
 }
 
 impl<T: 'static> Clone for InstancePre<T> {
     fn clone(&self) -> Self {
         InstancePre {
-            module: self.module.clone(),
-            imports: self.imports.clone(),
+            template: self.template.clone(),
             pool: self.pool.clone(),
+            of_snapshot: self.of_snapshot,
             data: std::marker::PhantomData,
         }
     }
@@ -253,24 +315,36 @@ impl<T: 'static> Clone for InstancePre<T> {
 
 impl<T: 'static> std::fmt::Debug for InstancePre<T> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("InstancePre").field("module", &self.module).finish_non_exhaustive()
+        formatter.debug_struct("InstancePre").field("module", &self.template.module).finish_non_exhaustive()
     }
 }
 
 impl<T: 'static> InstancePre<T> {
-    pub(crate) fn new(module: Module, imports: Arc<[Definition]>) -> InstancePre<T> {
-        let engine = module.engine();
-        let host_funcs = imports.iter().map(|definition| match definition {
-            Definition::HostFunc(func) => Some(func.clone()),
-            Definition::Extern(_) => None,
-        });
-        let pool = match (&engine.config().allocation_strategy, host_funcs.collect::<Option<Vec<_>>>()) {
-            (InstanceAllocationStrategy::Pooling(config), Some(imports)) => {
-                Some(PoolHandle::new(Pool::new(&module, imports, None, config, engine.pooled_instances())))
-            }
-            _ => None,
+    /// # Errors
+    /// When the pool's settings do not allow such a module.
+    pub(crate) fn new(template: Template) -> Result<InstancePre<T>> {
+        let template = Arc::new(template);
+        let engine = template.module.engine();
+        let pool = match &engine.config().allocation_strategy {
+            InstanceAllocationStrategy::OnDemand => None,
+            InstanceAllocationStrategy::Pooling(config) => match template.members() {
+                Some(members) => Some(PoolHandle::new(Pool::new(members.into(), None, config, engine.pools())?)),
+                None => None,
+            },
         };
-        InstancePre { module, imports, pool, data: std::marker::PhantomData }
+        Ok(InstancePre { template, pool, of_snapshot: false, data: std::marker::PhantomData })
+    }
+
+    /// What the instances are made of, for others to be linked to them.
+    ///
+    /// # Errors
+    /// When they start from a snapshot.
+    pub(crate) fn template(&self) -> Result<&Arc<Template>> {
+        ensure!(
+            !self.of_snapshot,
+            "instances that start from a snapshot cannot be linked to: take the snapshot of the instance that is to use them"
+        );
+        Ok(&self.template)
     }
 
     /// How many instances wait to be used again; always 0 without pooling.
@@ -281,30 +355,27 @@ impl<T: 'static> InstancePre<T> {
     /// Drops the instances that wait to be used again.
     pub fn trim(&self) {
         if let Some(handle) = &self.pool {
-            handle.pool().trim();
+            handle.pool().drop_idle(usize::MAX);
         }
     }
 
     /// The module.
     pub fn module(&self) -> &Module {
-        &self.module
+        &self.template.module
     }
 
     /// Makes an instance and runs its start function.
+    ///
+    /// With pooling, a start function that calls no host function runs once, for the first instance; others begin with
+    /// the state that it left.
     ///
     /// # Errors
     /// When limits or the host refuse, a segment does not fit, or the start function traps.
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
         let mut store = store.as_context_mut();
-        if let Some(handle) = &self.pool {
-            check_engine(&self.module, store.engine())?;
-            let id = store.vm().id();
-            return Ok(Instance { store: id, index: call::instantiate_pooled(store, handle.pool())? });
-        }
-        let mut values = Vec::with_capacity(self.imports.len());
-        for (definition, import) in self.imports.iter().zip(self.module.imports()) {
-            values.push(definition.import_value(store.vm(), &import)?);
-        }
-        Instance::from_values(store, &self.module, &values)
+        let Some(handle) = &self.pool else { return self.template.instantiate(store, &mut Vec::new()) };
+        check_engine(&self.template.module, store.engine())?;
+        let id = store.vm().id();
+        Ok(Instance { store: id, index: pre::instantiate(store, handle.pool())? })
     }
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use hotfoot_artifact::EntityIndex;
 
 use crate::engine::Engine;
 use crate::externs::{Extern, check_store};
 use crate::func::Func;
-use crate::instance::{Instance, InstancePre};
+use crate::instance::{Instance, InstancePre, Template};
 use crate::module::Module;
 use crate::store::{AsContext, AsContextMut};
 use crate::typed::{HostFuncHandle, IntoFunc};
@@ -56,25 +57,20 @@ pub(crate) enum Definition {
     Extern(Extern),
     /// A host function that belongs to no store.
     HostFunc(HostFuncHandle),
+    /// An export of the instance that each store gets of its own.
+    Export { template: Arc<Template>, entity: EntityIndex, ty: ExternType },
 }
 
 impl Definition {
     /// As the value of an import, when the types match.
     pub(crate) fn import_value(&self, store: &VmStore, import: &ImportType<'_>) -> Result<ImportValue> {
-        let actual = match self {
+        match self {
             Definition::Extern(value) => {
                 check_store(value.store_id(), store);
-                value.type_in(store)
+                check_import(&value.type_in(store), import)?;
             }
-            Definition::HostFunc(func) => ExternType::Func(func.ty().clone()),
-        };
-        ensure!(
-            actual.matches(&import.ty),
-            "incompatible import type for `{}::{}`: expected {}, found {actual}",
-            import.module,
-            import.name,
-            import.ty
-        );
+            definition => definition.check(import)?,
+        }
         Ok(match self {
             Definition::HostFunc(func) => ImportValue::HostFunc(func.clone()),
             Definition::Extern(Extern::Func(func)) => ImportValue::Func(func.pointer()),
@@ -82,18 +78,41 @@ impl Definition {
             Definition::Extern(Extern::Memory(memory)) => ImportValue::Memory(memory.index()),
             Definition::Extern(Extern::Global(global)) => ImportValue::Global(global.pointer()),
             Definition::Extern(Extern::Tag(tag)) => ImportValue::Tag(tag.pointer()),
+            Definition::Export { .. } => bail!("`{}::{}` is in no store yet", import.module, import.name),
         })
     }
 
-    fn into_extern(self, store: &mut VmStore) -> Extern {
+    /// Compares its type with an import's, as far as that is known without a store.
+    fn check(&self, import: &ImportType<'_>) -> Result<()> {
         match self {
-            Definition::Extern(value) => value,
-            Definition::HostFunc(func) => {
-                let pointer = store.new_host_func(func);
-                Extern::Func(Func::from_parts(store.id(), pointer))
-            }
+            Definition::Extern(_) => Ok(()),
+            Definition::HostFunc(func) => check_import(&ExternType::Func(func.ty().clone()), import),
+            Definition::Export { ty, .. } => check_import(ty, import),
         }
     }
+
+    /// As a value of a store, if it is one or can become one.
+    fn into_extern(self, store: &mut VmStore) -> Option<Extern> {
+        match self {
+            Definition::Extern(value) => Some(value),
+            Definition::HostFunc(func) => {
+                let pointer = store.new_host_func(func);
+                Some(Extern::Func(Func::from_parts(store.id(), pointer)))
+            }
+            Definition::Export { .. } => None,
+        }
+    }
+}
+
+fn check_import(actual: &ExternType, import: &ImportType<'_>) -> Result<()> {
+    ensure!(
+        actual.matches(&import.ty),
+        "incompatible import type for `{}::{}`: expected {}, found {actual}",
+        import.module,
+        import.name,
+        import.ty
+    );
+    Ok(())
 }
 
 /// An import that a linker has no definition for.
@@ -238,6 +257,51 @@ impl<T: 'static> Linker<T> {
         Ok(self)
     }
 
+    /// Defines each export of another module as a name of `module`, without instantiating it: every instance that is
+    /// made with this linker gets an instance of that module of its own, made just before it. Where several names or
+    /// modules come to the same `InstancePre`, they share that instance.
+    ///
+    /// This is how programs of several modules are pooled: they are linked once, and stay linked while they wait to be
+    /// used again.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, Linker, Module, Store};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::default();
+    /// let library = Module::new(&engine, r#"(module (memory (export "memory") 1) (table (export "table") 10 funcref))"#)?;
+    /// let program = Module::new(&engine, r#"
+    ///     (module (import "env" "memory" (memory 1)) (import "env" "table" (table 10 funcref))
+    ///       (elem (i32.const 3) $run)
+    ///       (func $run (export "run") (result i32)
+    ///         (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1))) (i32.load (i32.const 0))))
+    /// "#)?;
+    /// let mut linker: Linker<()> = Linker::new(&engine);
+    /// let library = linker.instantiate_pre(&library)?;
+    /// let pre = linker.instance_pre("env", &library)?.instantiate_pre(&program)?;
+    /// for _ in 0..3 {
+    ///     let mut store = Store::new(&engine, ());
+    ///     let instance = pre.instantiate(&mut store)?;
+    ///     assert_eq!(instance.get_typed_func::<(), i32>(&mut store, "run")?.call(&mut store, ())?, 1);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When one of the names is defined already, or the instances are made of a snapshot or by another engine.
+    pub fn instance_pre(&mut self, module: &str, pre: &InstancePre<T>) -> Result<&mut Self> {
+        let template = pre.template()?.clone();
+        ensure!(
+            Engine::same(&self.engine, template.module.engine()),
+            "the module was compiled for another engine than the linker's: make both with the same Engine"
+        );
+        for export in template.module.exports() {
+            let entity = template.module.export_index(export.name()).expect("an export has an index");
+            let definition = Definition::Export { template: template.clone(), entity, ty: export.ty() };
+            self.insert(module, export.name(), definition)?;
+        }
+        Ok(self)
+    }
+
     /// Instantiates a module and defines its exports as names of `name`. A command or reactor in the sense of WASI is
     /// initialised if it exports `_initialize`.
     ///
@@ -290,7 +354,7 @@ impl<T: 'static> Linker<T> {
         Ok(())
     }
 
-    /// What a name stands for.
+    /// What a name stands for; nothing if that is made with each instance ([`Linker::instance_pre`]).
     ///
     /// # Panics
     /// When the store is of another engine than the linker.
@@ -298,7 +362,7 @@ impl<T: 'static> Linker<T> {
         let definition = self.definition(module, name)?.clone();
         let mut store = store.as_context_mut();
         self.check_engine(store.vm());
-        Some(definition.into_extern(store.vm()))
+        definition.into_extern(store.vm())
     }
 
     /// What an import's name stands for, whatever its type.
@@ -309,7 +373,7 @@ impl<T: 'static> Linker<T> {
         self.get(store, import.module, import.name)
     }
 
-    /// All names and what they stand for, in no order.
+    /// All names that stand for something in a store or of the host's, and what that is, in no order.
     ///
     /// # Panics
     /// When the store is of another engine than the linker.
@@ -318,9 +382,10 @@ impl<T: 'static> Linker<T> {
         mut store: impl AsContextMut<Data = T> + 'p,
     ) -> impl Iterator<Item = (&'a str, &'a str, Extern)> + 'p {
         self.check_engine(store.as_context_mut().vm());
-        self.definitions.iter().flat_map(|(module, names)| names.iter().map(move |name| (module, name))).map(
+        self.definitions.iter().flat_map(|(module, names)| names.iter().map(move |name| (module, name))).filter_map(
             move |(module, (name, definition))| {
-                (module.as_str(), name.as_str(), definition.clone().into_extern(store.as_context_mut().vm()))
+                let item = definition.clone().into_extern(store.as_context_mut().vm())?;
+                Some((module.as_str(), name.as_str(), item))
             },
         )
     }
@@ -355,33 +420,21 @@ impl<T: 'static> Linker<T> {
     /// When an import is not defined ([`UnknownImportError`]) or has another type, limits or the host refuse, a
     /// segment does not fit, or the start function traps.
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>, module: &Module) -> Result<Instance> {
-        let mut store = store.as_context_mut();
-        let mut values = Vec::with_capacity(module.imports().len());
-        for (definition, import) in self.find_imports(module)?.iter().zip(module.imports()) {
-            values.push(definition.import_value(store.vm(), &import)?);
-        }
-        Instance::from_values(store, module, &values)
+        let imports = self.find_imports(module)?.into();
+        Arc::new(Template { module: module.clone(), imports }).instantiate(store.as_context_mut(), &mut Vec::new())
     }
 
     /// Finds and compares a module's imports once, for any number of instances.
     ///
     /// # Errors
-    /// When an import is not defined ([`UnknownImportError`]) or a host function has another type than is asked for.
+    /// When an import is not defined ([`UnknownImportError`]), a host function or what is made with each instance has
+    /// another type than is asked for, or the pool's settings do not allow such a module.
     pub fn instantiate_pre(&self, module: &Module) -> Result<InstancePre<T>> {
         let definitions = self.find_imports(module)?;
         for (definition, import) in definitions.iter().zip(module.imports()) {
-            if let Definition::HostFunc(func) = definition {
-                let actual = ExternType::Func(func.ty().clone());
-                ensure!(
-                    actual.matches(&import.ty),
-                    "incompatible import type for `{}::{}`: expected {}, found {actual}",
-                    import.module,
-                    import.name,
-                    import.ty
-                );
-            }
+            definition.check(&import)?;
         }
-        Ok(InstancePre::new(module.clone(), Arc::from(definitions)))
+        InstancePre::new(Template { module: module.clone(), imports: definitions.into() })
     }
 
     /// The function that runs a command: `_start` or the default export, if a module of this name was defined.

@@ -14,9 +14,8 @@ use hotfoot_abi::vmctx::{VmContext, VmHostContext};
 use super::activation;
 use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmResults};
-use super::hostcall::AnyHostFunc;
 use super::instance::ImportValue;
-use super::pre::Pool;
+use super::pre::Member;
 use super::slot::Slot;
 use super::snapshot::Snapshot;
 use super::store::{FuncPtr, GlobalPtr, VmStore};
@@ -166,39 +165,27 @@ pub fn instantiate<T>(mut store: StoreContextMut<'_, T>, module: &Module, import
     Ok(number)
 }
 
-/// Makes an instance of a pool and runs its start function.
-///
-/// # Errors
-/// As [`instantiate`].
-pub fn instantiate_pooled<T>(mut store: StoreContextMut<'_, T>, pool: &Arc<Pool>) -> Result<u32> {
-    let number = store.vm().instantiate_pooled(pool)?;
-    if pool.runs_start() {
-        run_start(store, number)?;
-    }
-    Ok(number)
-}
-
 /// Makes a pooled instance what it was when it had just been made.
 ///
 /// # Errors
 /// When it is not pooled or a guest of the store is on the stack, and as [`instantiate`].
 pub fn reset<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Result<()> {
-    store.vm().reset_instance(number)?;
-    if store.vm().instance(number).runs_start() {
-        run_start(store, number)?;
+    match store.vm().reset_instance(number)? {
+        true => run_start(store, number),
+        false => Ok(()),
     }
-    Ok(())
 }
 
-/// Captures an instance between calls; its imports come with it.
+/// Captures an instance between calls; what it is made of comes with it.
 ///
 /// # Errors
 /// When something of its state cannot be captured; the error names it.
-pub fn capture<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Result<(Snapshot, Vec<Arc<AnyHostFunc>>)> {
+pub fn capture<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Result<(Snapshot, Arc<[Member]>)> {
     store.vm().capture(number)
 }
 
-fn run_start<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Result<()> {
+/// Runs the start function of an instance, if it has one.
+pub(super) fn run_start<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Result<()> {
     let start = store.vm().instance(number).module().info().start;
     if let Some(start) = start
         && let Some(func) = store.vm().instance(number).func(start)

@@ -126,6 +126,8 @@ where
 unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -> u8 {
     // SAFETY: S1, a context's store pointer is never null.
     let store = unsafe { NonNull::new_unchecked(caller.as_ref().store.cast::<VmStore>()) };
+    // SAFETY: S2, one field, and nobody else uses it now.
+    unsafe { (*store.as_ptr()).host_was_seen = true };
     // SAFETY: S1, S2: by the caller's promise; only raw pointers to the store are alive at the border.
     let outcome = catch_unwind(AssertUnwindSafe(|| unsafe {
         if (*store.as_ptr()).watches.any() {

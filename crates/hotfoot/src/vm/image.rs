@@ -14,6 +14,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use super::memory::MemoryData;
 use super::sys::mmap::Mmap;
 use super::sys::{memfd, page};
 
@@ -32,14 +33,15 @@ pub struct MemoryImage {
     runs: Vec<Range<usize>>,
 }
 
-fn runs_of(bytes: &[u8]) -> Vec<Range<usize>> {
+/// The runs of pages that are not zero, all of them inside the candidates, which are whole pages and ascending.
+fn runs_of(bytes: &[u8], candidates: &[Range<usize>]) -> Vec<Range<usize>> {
     let page = page::size();
     let mut runs: Vec<Range<usize>> = Vec::new();
-    for (index, chunk) in bytes.chunks(page).enumerate() {
-        if chunk.iter().all(|byte| *byte == 0) {
+    for start in candidates.iter().flat_map(|range| range.clone().step_by(page)) {
+        let end = start + page;
+        if bytes[start..end.min(bytes.len())].iter().all(|byte| *byte == 0) {
             continue;
         }
-        let (start, end) = (index * page, (index + 1) * page);
         match runs.last_mut() {
             Some(run) if start - run.end <= MERGE_PAGES * page => run.end = end,
             _ => runs.push(start..end),
@@ -53,9 +55,15 @@ fn runs_of(bytes: &[u8]) -> Vec<Range<usize>> {
 }
 
 impl MemoryImage {
-    /// Keeps a copy of these bytes, whose length is a multiple of the page size.
-    pub fn new(bytes: &[u8]) -> io::Result<MemoryImage> {
-        let runs = runs_of(bytes);
+    /// Keeps a copy of a memory's bytes.
+    pub fn of_memory(memory: &MemoryData) -> io::Result<MemoryImage> {
+        MemoryImage::new(memory.whole_pages(), &memory.written_pages())
+    }
+
+    /// Keeps a copy of these bytes, which are whole pages and are zero outside of the
+    /// candidates.
+    fn new(bytes: &[u8], candidates: &[Range<usize>]) -> io::Result<MemoryImage> {
+        let runs = runs_of(bytes, candidates);
         let file = memfd::create("hotfoot-image")?;
         file.set_len(runs.last().map_or(0, |run| run.end) as u64)?;
         for run in &runs {
@@ -71,12 +79,24 @@ impl MemoryImage {
         self.runs.iter().try_for_each(|run| mapping.map_file(run.clone(), &self.file, run.start as u64))
     }
 
-    /// The image's bytes of the page that begins at this address; `None` is zeroes.
-    pub fn page(&self, start: usize) -> Option<&[u8]> {
-        let next = self.runs.partition_point(|run| run.end <= start);
-        let inside = self.runs.get(next)?.start <= start;
+    /// The longest part from the start of this range that is either in the file or zeroes: its end, and its bytes if it
+    /// is in the file.
+    pub fn part(&self, range: Range<usize>) -> (usize, Option<&[u8]>) {
+        let next = self.runs.partition_point(|run| run.end <= range.start);
+        let Some(run) = self.runs.get(next).filter(|run| run.start < range.end) else { return (range.end, None) };
+        if range.start < run.start {
+            return (run.start, None);
+        }
+        let end = run.end.min(range.end);
         // SAFETY: S5, runs lie inside the file and so inside the view, whose bytes nobody changes.
-        inside.then(|| unsafe { std::slice::from_raw_parts(self.view.base().as_ptr().add(start), page::size()) })
+        let bytes =
+            unsafe { std::slice::from_raw_parts(self.view.base().as_ptr().add(range.start), end - range.start) };
+        (end, Some(bytes))
+    }
+
+    /// Page-aligned ranges of the memory outside of which the image is zero, ascending.
+    pub fn runs(&self) -> &[Range<usize>] {
+        &self.runs
     }
 
     /// Bytes that the image takes, not counting zero pages between its runs.

@@ -14,12 +14,14 @@ use hotfoot_artifact::{ConstExpr, ConstOp, DataMode, ElementItems, ElementMode, 
 use super::allocator::ContextBlock;
 use super::builtins;
 use super::exception::TagPtr;
+use super::home::Home;
 use super::hostcall::AnyHostFunc;
-use super::memory::MemoryData;
-use super::pre::Home;
+use super::memory::{LinearMemory, MemoryData};
 use super::slot::Slot;
+use super::snapshot::MemberState;
 use super::store::{FuncPtr, GlobalPtr, VmStore};
 use super::table::TableData;
+use crate::config::PoolingAllocationConfig;
 use crate::module::Module;
 
 /// What satisfies an import, in terms of one store.
@@ -147,12 +149,6 @@ impl InstanceData {
         }
     }
 
-    /// Says where in its store the memories and tables of an instance are that imports none.
-    pub(super) fn set_first(&mut self, memory: u32, table: u32) {
-        self.memories.iter_mut().zip(memory..).for_each(|(place, number)| *place = number);
-        self.tables.iter_mut().zip(table..).for_each(|(place, number)| *place = number);
-    }
-
     /// A tag of the module.
     pub fn tag(&self, index: u32) -> TagPtr {
         let layout = self.module.layout();
@@ -265,7 +261,31 @@ impl VmStore {
     /// S7, S10: the imports are of this store and have the module's types, in the order of its imports.
     pub(super) unsafe fn instantiate(&mut self, module: &Module, imports: &[ImportValue]) -> Result<u32> {
         let counts = module.counts();
-        self.check_counts(counts.defined_memories as usize, counts.defined_tables as usize)?;
+        self.check_counts(1, counts.defined_memories as usize, counts.defined_tables as usize)?;
+        // SAFETY: S7, S10, by the caller's promise.
+        let number = unsafe { self.instantiate_bare(module, imports, None)? };
+        self.add_code(number);
+        // SAFETY: S7, the module was validated: initialisers have the types of what they initialise.
+        unsafe {
+            self.initialize_globals(number);
+            self.initialize_tables(number);
+            self.run_element_segments(number)?;
+        }
+        self.run_data_segments(number)?;
+        Ok(number)
+    }
+
+    /// Makes an instance without giving its globals, tables and memories their first values, unless a state does: its
+    /// memories are then mapped from images, and limits are not asked.
+    ///
+    /// # Safety
+    /// As [`VmStore::instantiate`].
+    pub(super) unsafe fn instantiate_bare(
+        &mut self,
+        module: &Module,
+        imports: &[ImportValue],
+        state: Option<(&MemberState, &PoolingAllocationConfig)>,
+    ) -> Result<u32> {
         let number = self.instances.len() as u32;
         let instance = InstanceData {
             context: self.engine().allocator().context(module.layout())?,
@@ -279,7 +299,7 @@ impl VmStore {
         self.instances.push(instance);
         let (first_memory, first_table) = (self.memories.len(), self.tables.len());
         // SAFETY: S4, a fresh context of this module's layout; S7, by the caller's promise.
-        let filled = unsafe { self.fill_context(number, imports) };
+        let filled = unsafe { self.fill_context(number, imports, state) };
         if let Err(error) = filled {
             // Nothing outside can refer to it yet, nor to the parts that it got.
             self.memories.truncate(first_memory);
@@ -287,19 +307,16 @@ impl VmStore {
             self.instances.pop();
             return Err(error);
         }
-        self.add_code(number);
-        // SAFETY: S7, the module was validated: initialisers have the types of what they initialise.
-        unsafe {
-            self.initialize_globals(number);
-            self.initialize_tables(number);
-            self.run_element_segments(number)?;
-        }
-        self.run_data_segments(number)?;
         Ok(number)
     }
 
     /// Steps 1 to 22: allocates what the module defines and connects what it imports.
-    unsafe fn fill_context(&mut self, number: u32, imports: &[ImportValue]) -> Result<()> {
+    unsafe fn fill_context(
+        &mut self,
+        number: u32,
+        imports: &[ImportValue],
+        state: Option<(&MemberState, &PoolingAllocationConfig)>,
+    ) -> Result<()> {
         let module = self.instances[number as usize].module.clone();
         let layout = *module.layout();
         let context = self.instances[number as usize].context();
@@ -360,15 +377,30 @@ impl VmStore {
         }
         let imported = (memories.len(), tables.len());
         for (index, ty) in module.info().memories[imported.0..].iter().enumerate() {
-            self.check_new(|store| store.check_memory_growth(0, ty, ty.minimum), "memory")?;
-            let memory = self.engine().allocator().memory(ty, self.engine().tunables())?;
+            let tunables = *self.engine().tunables();
+            let memory = match state {
+                Some((state, config)) => {
+                    let (image, len) = &state.memories[index];
+                    LinearMemory::from_image(image, *len, &tunables, config)?
+                }
+                None => {
+                    self.check_new(|store| store.check_memory_growth(0, ty, ty.minimum), "memory")?;
+                    self.engine().allocator().memory(ty, &tunables)?
+                }
+            };
             let definition = at(layout.defined_memory(index as u32)).cast::<VmMemory>();
             memories.push(self.memories.len() as u32);
             // SAFETY: S3, S4: inside the context, which lives as long as the store.
-            self.memories.push(unsafe { MemoryData::new(memory, *ty, definition) });
+            let memory = unsafe { MemoryData::new(memory, *ty, definition) };
+            if !tunables.signals_based_traps {
+                memory.untrack();
+            }
+            self.memories.push(memory);
         }
         for (index, ty) in module.info().tables[imported.1..].iter().enumerate() {
-            self.check_new(|store| store.check_table_growth(0, ty, ty.minimum), "table")?;
+            if state.is_none() {
+                self.check_new(|store| store.check_table_growth(0, ty, ty.minimum), "table")?;
+            }
             let elements = self.engine().allocator().table(ty)?;
             let definition = at(layout.defined_table(index as u32)).cast::<VmTable>();
             tables.push(self.tables.len() as u32);

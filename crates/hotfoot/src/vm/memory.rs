@@ -14,9 +14,10 @@ use hotfoot_artifact::MemoryType;
 
 use super::image::MemoryImage;
 use super::sys::mmap::Mmap;
-use super::sys::page;
-use super::tracking::Tracking;
+use super::sys::{page, pagemap};
+use super::tracking::{ResetBy, Tracking};
 use super::view::MemoryView;
+use crate::config::PoolingAllocationConfig;
 
 /// Address space that one linear memory owns.
 #[derive(Debug)]
@@ -28,7 +29,9 @@ pub struct LinearMemory {
     fresh_len: usize,
     /// Bytes that growth can use in place; the guard follows.
     reservation: usize,
-    /// Of a pooled memory: what was written since it was fresh.
+    /// Bytes that it may have at most, where a pool says so.
+    max_len: usize,
+    /// Of a pooled memory that has not moved: what was written since it was fresh.
     tracking: Option<Box<Tracking>>,
 }
 
@@ -65,7 +68,7 @@ impl LinearMemory {
         })?;
         let pages = 0..whole_pages(byte_len);
         mmap.make_writable(pages).with_context(|| format!("cannot get {byte_len} bytes for a memory"))?;
-        Ok(LinearMemory { mmap, byte_len, fresh_len: 0, reservation, tracking: None })
+        Ok(LinearMemory { mmap, byte_len, fresh_len: 0, reservation, max_len: usize::MAX, tracking: None })
     }
 
     /// Makes the memory `new_len` bytes long; the new bytes are zero. May move it if its type and the settings allow.
@@ -74,15 +77,20 @@ impl LinearMemory {
     /// When the host refuses; the memory is then as it was.
     pub fn grow(&mut self, new_len: usize, shape: MemoryShape, tunables: &Tunables) -> Result<()> {
         ensure!(new_len >= self.byte_len, "a memory cannot shrink");
+        let limit = self.max_len;
+        ensure!(
+            new_len <= limit,
+            "a memory of a pool may have {limit} bytes: raise `PoolingAllocationConfig::max_memory_size`"
+        );
         if new_len <= self.reservation {
             self.mmap.make_writable(whole_pages(self.byte_len)..whole_pages(new_len))?;
             self.byte_len = new_len;
             return Ok(());
         }
         ensure!(tunables.base_may_move(shape), "a memory outgrew its reservation and may not move");
-        ensure!(self.tracking.is_none(), "a pooled memory outgrew its reservation");
         let headroom = new_len.saturating_add(new_len.min(GROWTH_HEADROOM));
-        let moved = LinearMemory::with_reservation(new_len, headroom, tunables)?;
+        let mut moved = LinearMemory::with_reservation(new_len, headroom, tunables)?;
+        moved.max_len = self.max_len;
         // SAFETY: S5, both ranges are accessible, ours, and distinct; the new one is longer.
         unsafe {
             std::ptr::copy_nonoverlapping(self.mmap.base().as_ptr(), moved.mmap.base().as_ptr(), self.byte_len);
@@ -99,20 +107,24 @@ impl LinearMemory {
         image: &Arc<MemoryImage>,
         len: usize,
         tunables: &Tunables,
-        keep_bytes: usize,
+        config: &PoolingAllocationConfig,
     ) -> Result<LinearMemory> {
         let mut memory = LinearMemory::with_reservation(0, len, tunables)?;
         let pages = whole_pages(len);
         image.map(&mut memory.mmap, pages).context("cannot map a memory's image")?;
         memory.byte_len = len;
         memory.fresh_len = len;
-        memory.tracking = Some(Box::new(Tracking::new(image.clone(), pages, keep_bytes)));
+        memory.max_len = config.max_memory_size;
+        memory.tracking = Some(Box::new(Tracking::new(image.clone(), pages, config)));
         Ok(memory)
     }
 
     /// Makes a memory that came from an image equal to it again.
-    fn reset(&mut self) -> Result<()> {
-        let tracking = self.tracking.as_mut().context("a memory without an image cannot be reset")?;
+    fn reset(&mut self) -> Result<ResetBy> {
+        let tracking = self
+            .tracking
+            .as_mut()
+            .context("the memory outgrew its reservation and moved, so it cannot be reset: make a new instance")?;
         if self.byte_len > self.fresh_len {
             self.mmap.decommit(tracking.fresh_len()..whole_pages(self.byte_len))?;
             self.byte_len = self.fresh_len;
@@ -185,6 +197,30 @@ impl MemoryData {
         unsafe { std::slice::from_raw_parts(self.base(), whole_pages(self.byte_len())) }
     }
 
+    /// Whole pages outside of which every byte is zero, ascending: what was written since the memory was mapped, as far
+    /// as the kernel tells, and its image.
+    pub fn written_pages(&self) -> Vec<Range<usize>> {
+        let image = self.memory.tracking.as_ref().map_or(&[][..], |tracking| tracking.image().runs());
+        let base = self.base() as usize;
+        let mut pages = image.to_vec();
+        let end = whole_pages(self.byte_len());
+        let found = pagemap::for_each_private(base..base + end, |range| {
+            pages.push(range.start - base..range.end - base);
+        });
+        if found.is_err() {
+            return vec![0..end];
+        }
+        pages.sort_by_key(|range| range.start);
+        pages.dedup_by(|next, range| {
+            let joined = next.start <= range.end;
+            if joined {
+                range.end = range.end.max(next.end);
+            }
+            joined
+        });
+        pages
+    }
+
     /// Part of its bytes, writable; `None` when some are outside. The way to write for whoever knows where.
     pub fn range_mut(&mut self, range: Range<u64>) -> Option<&mut [u8]> {
         let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
@@ -221,11 +257,21 @@ impl MemoryData {
     ///
     /// # Errors
     /// When it came from none, or the host refuses; then it must not be used again.
-    pub fn reset(&mut self) -> Result<()> {
-        self.memory.reset()?;
+    pub fn reset(&mut self) -> Result<ResetBy> {
+        let by = self.memory.reset()?;
         // SAFETY: S3, the definition lives as long as the instance; S2, nobody else writes it.
         unsafe { self.definition.write(self.memory.definition()) };
-        Ok(())
+        Ok(by)
+    }
+
+    /// Bytes that stay resident while the memory waits to be used again.
+    pub fn resident_len(&self) -> usize {
+        self.memory.tracking.as_ref().map_or(self.byte_len(), |tracking| tracking.resident_len())
+    }
+
+    /// Whether its writes are not tracked.
+    pub fn is_untracked(&self) -> bool {
+        self.memory.tracking.as_ref().is_none_or(|tracking| tracking.is_untracked())
     }
 
     /// Replaces the memory by an equal one at another place.

@@ -8,8 +8,8 @@
 //!  memory      linear memories        table      tables
 //!  view        a memory's bytes, for host functions that name what they write
 //!  image       what a memory starts with; tracking: which pages an instance wrote
-//!  pre         warm instances, ready to be used again; stock: where idle things wait, per thread
-//!  snapshot    a live instance as the starting point of others
+//!  pre         pools of instances; home: where each belongs, and how it gets there; stock: where idle things wait
+//!  snapshot    the state that instances start from; costs: what the host takes for memory
 //!  allocator   where instances get their parts from
 //!  instance    one instance: its VM context and what it refers to
 //!  store       the owner of instances; context: the store with the host's data, and borrows of it
@@ -31,7 +31,9 @@ pub mod call;
 pub mod code;
 pub mod context;
 pub mod convert;
+pub mod costs;
 pub mod exception;
+pub mod home;
 pub mod hostcall;
 pub mod image;
 pub mod instance;

@@ -1,114 +1,113 @@
-//! Warm instances: what an [`InstancePre`](crate::InstancePre) keeps of instances whose stores were dropped.
+//! Pools: what an [`InstancePre`](crate::InstancePre) keeps of instances whose stores were dropped, and how it makes new
+//! ones.
 //!
 //! ```text
 //!  instantiate ──idle one?──yes──▶ attach: write the store's address, append memories and tables      (no system call)
 //!                   │ no
-//!                   └─▶ instantiate as ever, then remember what it starts from: Home { images, elements, globals }
+//!                   ├─ the state it starts from is known ──▶ make it from that: images are mapped, tables copied
+//!                   └─ it is not ──▶ instantiate as ever, run start functions, capture the state
 //!
-//!  store dropped ──▶ detach: reset to what Home remembers ──▶ idle, in the pre's stock
+//!  store dropped ──▶ detach: reset to what Home remembers ──▶ idle, in the pool's stock      (home.rs)
 //! ```
 //!
-//! What stays between instances: the VM context with imports, function references and type numbers; the memories'
-//! address space and their hot pages; the tables' arrays. What is made fresh: memory contents, table contents, globals,
-//! sizes, dropped segments. Invariant: after a reset nothing of the last instance can be seen by the next.
+//! A pool's unit is a *program*: one module, or several that are linked to each other, the one that was asked for last.
+//! Its instances are made, attached, reset and dropped together, so what one imports from another stays as it is: a
+//! table that a module fills with thousands of elements at an imported offset is filled once.
 //!
-//! Only modules whose imports are host functions of a linker are kept: other imports tie an instance to its store.
+//! Start functions are part of that state if they called no host function and nothing of the host's was seen otherwise
+//! (a limiter that refused growth): then every run of them would end the same. If not, a single module's start function
+//! runs for each instance; several modules are not kept, because each may start only after those before it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result, ensure};
-use hotfoot_abi::vmctx::VmGlobal;
+use anyhow::{Result, ensure};
+use hotfoot_artifact::EntityIndex;
 
-use super::activation;
+use super::context::StoreContextMut;
+use super::home::Home;
 use super::hostcall::AnyHostFunc;
-use super::image::MemoryImage;
 use super::instance::{ImportValue, InstanceData};
-use super::memory::{LinearMemory, MemoryData};
 use super::snapshot::Snapshot;
 use super::stock::Stock;
 use super::store::VmStore;
-use super::table::TableData;
+use super::{call, home};
 use crate::config::PoolingAllocationConfig;
 use crate::module::Module;
+use crate::pool::{Counted, Counts, PoolMetrics, Pools};
+
+/// One module of a program.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The module.
+    pub module: Module,
+    /// What satisfies its imports, in order.
+    pub imports: Box<[MemberImport]>,
+}
+
+/// What satisfies an import inside a program.
+#[derive(Clone, Debug)]
+pub enum MemberImport {
+    /// A function of the host's.
+    HostFunc(Arc<AnyHostFunc>),
+    /// Something of an earlier member's.
+    Member(u32, EntityIndex),
+}
+
+/// What instances of a pool start from.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// This state, with nothing left to run.
+    Done(Snapshot),
+    /// This state; the start function is to be run.
+    Run(Snapshot),
+    /// Whatever instantiation makes of it; nothing is kept.
+    Unknown,
+}
 
 /// What all handles of an `InstancePre` share, if its instances are pooled.
 #[derive(Debug)]
 pub struct Pool {
-    module: Module,
-    imports: Vec<Arc<AnyHostFunc>>,
-    config: PoolingAllocationConfig,
-    /// Core instances of the whole engine, in use and idle.
-    instances: Arc<AtomicU32>,
-    /// What instances start from, if not from what the module says.
-    snapshot: Option<Snapshot>,
-    /// What each memory starts with, from the first instance on.
-    images: Box<[OnceLock<Arc<MemoryImage>>]>,
-    stock: Stock<Pool, InstanceData>,
-}
-
-/// Where a pooled instance belongs, and what it starts from.
-#[derive(Debug)]
-pub struct Home {
-    /// S12: alive while this instance is in use or idle.
-    pool: *const Pool,
-    shelf: usize,
-    _counted: Counted,
-    /// The instance's memories and tables while it is idle.
-    memories: Vec<MemoryData>,
-    tables: Vec<TableData>,
-    /// Where in its store's they are while it is in use.
-    first_memory: usize,
-    first_table: usize,
-    globals: Box<[VmGlobal]>,
-    elements: Box<[Box<[u64]>]>,
-    dropped_data: Box<[bool]>,
-    dropped_elements: Box<[bool]>,
-}
-
-// SAFETY: S12, the pointer is only followed while the pool is alive, and what it leads to is `Sync`.
-unsafe impl Send for Home {}
-// SAFETY: S12, as above.
-unsafe impl Sync for Home {}
-
-/// One of the engine's instances, counted until dropped.
-#[derive(Debug)]
-struct Counted(Arc<AtomicU32>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    pub(super) members: Arc<[Member]>,
+    pub(super) config: PoolingAllocationConfig,
+    pools: Arc<Pools>,
+    /// Known from the first instance on.
+    pub(super) start: OnceLock<Start>,
+    pub(super) stock: Stock<Pool, InstanceData>,
+    of_snapshot: bool,
+    /// Resets that asked the kernel, and that gave memory back.
+    resets: [AtomicU64; 2],
 }
 
 impl Pool {
-    /// A pool for instances of this module with these imports.
+    /// A pool for instances of a program. The caller compared the types of the imports.
+    ///
+    /// # Errors
+    /// When a module exceeds what the settings allow.
     pub fn new(
-        module: &Module,
-        imports: Vec<Arc<AnyHostFunc>>,
+        members: Arc<[Member]>,
         snapshot: Option<Snapshot>,
         config: &PoolingAllocationConfig,
-        instances: &Arc<AtomicU32>,
-    ) -> Pool {
-        Pool {
-            module: module.clone(),
-            imports,
+        pools: &Arc<Pools>,
+    ) -> Result<Arc<Pool>> {
+        members.iter().try_for_each(|member| check_settings(&member.module, config))?;
+        let pool = Arc::new(Pool {
+            of_snapshot: snapshot.is_some(),
+            members,
             config: config.clone(),
-            instances: instances.clone(),
-            snapshot,
-            images: module.info().memories.iter().map(|_| OnceLock::new()).collect(),
+            pools: pools.clone(),
+            start: snapshot.map(Start::Done).map_or_else(OnceLock::new, OnceLock::from),
             stock: Stock::new(),
-        }
+            resets: Default::default(),
+        });
+        pools.add(&pool);
+        Ok(pool)
     }
 
-    /// Whether new instances run the module's start function: those of a snapshot are past it.
-    pub fn runs_start(&self) -> bool {
-        self.snapshot.is_none()
-    }
-
-    /// Host functions that the instances import.
-    pub(super) fn imports(&self) -> &[Arc<AnyHostFunc>] {
-        &self.imports
+    /// The program.
+    pub fn members(&self) -> &Arc<[Member]> {
+        &self.members
     }
 
     /// Keeps nothing idle any more; for the last handle.
@@ -116,247 +115,285 @@ impl Pool {
         self.stock.close();
     }
 
-    /// Drops what is idle and returns how many instances that were.
-    pub fn trim(&self) -> usize {
-        self.stock.drain().len()
+    /// Drops idle instances, at most so many, and says how many.
+    pub(crate) fn drop_idle(&self, limit: usize) -> usize {
+        self.stock.drain_some(limit.div_ceil(self.members.len())).len() * self.members.len()
     }
 
-    /// How many instances are idle.
+    /// Drops what nobody needed since this was last asked.
+    pub(crate) fn drop_unused(&self) {
+        drop(self.stock.drain_unused());
+    }
+
+    /// How many programs are idle.
     pub fn idle(&self) -> usize {
         self.stock.idle()
     }
 
-    fn count_one(&self) -> Result<Counted> {
-        let limit = self.config.total_core_instances;
-        let counted = Counted(self.instances.clone());
-        let before = self.instances.fetch_add(1, Ordering::Relaxed);
-        ensure!(
-            before < limit,
-            "all {limit} instances of the pool are in use; raise `PoolingAllocationConfig::total_core_instances`, or drop stores"
-        );
-        Ok(counted)
+    /// Whether something else waits for what this keeps.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.pools.is_awaited()
     }
 
-    fn image(&self, index: usize, bytes: &[u8]) -> Result<Arc<MemoryImage>> {
-        if let Some(image) = self.images[index].get() {
-            return Ok(image.clone());
+    /// Counts a reset that took system calls.
+    pub(super) fn count_reset(&self, by_discarding: bool) {
+        self.resets[usize::from(by_discarding)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_metrics(&self, metrics: &mut PoolMetrics) {
+        let traffic = self.stock.traffic();
+        metrics.warm_starts += traffic.warm;
+        metrics.cold_starts += traffic.cold;
+        let [scanning, discarding] = [0, 1].map(|at: usize| self.resets[at].load(Ordering::Relaxed));
+        metrics.resets_by_scanning += scanning;
+        metrics.resets_by_discarding += discarding;
+        metrics.resets_by_copying += traffic.back.saturating_sub(scanning + discarding);
+        self.stock.for_each_idle(|instance| home::add_metrics(instance, metrics));
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = [0; 3];
+        for member in &*self.members {
+            let defined = member.module.counts();
+            counts[0] += 1;
+            counts[1] += defined.defined_memories;
+            counts[2] += defined.defined_tables;
         }
-        let image = Arc::new(MemoryImage::new(bytes).context("cannot keep a memory's image")?);
-        // Another thread may have been first; both images are equal.
-        Ok(self.images[index].get_or_init(|| image).clone())
+        counts
+    }
+
+    fn count(&self) -> Result<Counted> {
+        Ok(self.pools.count(self.counts(), &self.config)?)
+    }
+
+    /// Whether some module has a start function.
+    fn has_start(&self) -> bool {
+        self.members.iter().any(|member| member.module.info().start.is_some())
     }
 }
 
-impl VmStore {
-    /// Makes an instance of a pool, up to but not including its start function, and returns its number.
-    ///
-    /// # Errors
-    /// When limits or the host refuse, or a segment does not fit.
-    pub(super) fn instantiate_pooled(&mut self, pool: &Arc<Pool>) -> Result<u32> {
-        let counts = pool.module.counts();
-        self.check_counts(counts.defined_memories as usize, counts.defined_tables as usize)?;
-        let (shelf, idle) = pool.stock.take(pool);
-        if let Some(instance) = idle {
-            self.check_initial_sizes(pool).inspect_err(|_| give_back(pool, shelf, None))?;
-            return Ok(self.attach(instance, shelf));
-        }
-        if pool.snapshot.is_some() {
-            self.check_initial_sizes(pool).inspect_err(|_| give_back(pool, shelf, None))?;
-        }
-        self.instantiate_first(pool, shelf).inspect_err(|_| give_back(pool, shelf, None))
+/// Compares a module with the limits that the settings give each.
+fn check_settings(module: &Module, config: &PoolingAllocationConfig) -> Result<()> {
+    let check = |what: &str, count: u64, limit: u64, setting: &str| {
+        ensure!(
+            count <= limit,
+            "the pool allows {limit} {what}, but the module has {count}: raise `PoolingAllocationConfig::{setting}`"
+        );
+        Ok(())
+    };
+    let (info, counts) = (module.info(), module.counts());
+    let (memories, tables) = (counts.defined_memories, counts.defined_tables);
+    check("memories of a module", memories.into(), config.max_memories_per_module.into(), "max_memories_per_module")?;
+    check("tables of a module", tables.into(), config.max_tables_per_module.into(), "max_tables_per_module")?;
+    let size = module.layout().size();
+    check("bytes for an instance", size.into(), config.max_core_instance_size as u64, "max_core_instance_size")?;
+    for ty in &info.memories[counts.imported_memories as usize..] {
+        let bytes = ty.minimum.saturating_mul(1 << ty.page_size_log2);
+        check("bytes of a memory", bytes, config.max_memory_size as u64, "max_memory_size")?;
     }
+    for ty in &info.tables[counts.imported_tables as usize..] {
+        check("elements of a table", ty.minimum, config.table_elements as u64, "table_elements")?;
+    }
+    Ok(())
+}
 
-    /// Asks the limiter what it would be asked for a fresh instance: a snapshot's memories and tables may have grown.
-    fn check_initial_sizes(&mut self, pool: &Pool) -> Result<()> {
+/// Makes the instances of a pool's program, start functions included, and returns the number of the one asked for.
+///
+/// # Errors
+/// When limits or the host refuse, a segment does not fit, or a start function traps.
+pub fn instantiate<T>(mut store: StoreContextMut<'_, T>, pool: &Arc<Pool>) -> Result<u32> {
+    if let Some(Start::Unknown) = pool.start.get() {
+        return instantiate_members(store.reborrow(), &pool.members, true);
+    }
+    if let Err(error) = store.vm().check_program(pool) {
+        // What a start function grew, it might do without; what a snapshot has, its instances must have.
+        ensure!(pool.has_start() && !pool.of_snapshot, error);
+        return instantiate_members(store.reborrow(), &pool.members, true);
+    }
+    let (shelf, idle) = pool.stock.take(pool);
+    // Not before: what was idle was given back by someone who knew.
+    let start = pool.start.get();
+    let made = match (idle, start) {
+        (Some(instance), _) => Ok(store.vm().attach(instance, shelf)),
+        (None, Some(Start::Done(state) | Start::Run(state))) => store.vm().instantiate_from(pool, state, shelf),
+        (None, _) => {
+            let (number, started) =
+                instantiate_first(store.reborrow(), pool, shelf).inspect_err(|_| home::give_back(pool, shelf, None))?;
+            return started.map(|()| number);
+        }
+    };
+    let number = made.inspect_err(|_| home::give_back(pool, shelf, None))?;
+    if let Some(Start::Run(_)) = start {
+        call::run_start(store, number)?;
+    }
+    Ok(number)
+}
+
+/// Makes the instances of a program in order, and returns the number of the last.
+fn instantiate_members<T>(mut store: StoreContextMut<'_, T>, members: &[Member], start: bool) -> Result<u32> {
+    let mut numbers = Vec::with_capacity(members.len());
+    for member in members {
+        let imports = store.vm().member_imports(member, &numbers);
+        // SAFETY: S7, S10: the linker compared the imports when the pool was made; host functions fit any store, and
+        // the others are of this store.
+        let number = unsafe { store.vm().instantiate(&member.module, &imports)? };
+        numbers.push(number);
+        if start {
+            call::run_start(store.reborrow(), number)?;
+        }
+    }
+    Ok(numbers[numbers.len() - 1])
+}
+
+/// Instantiates without knowing what state that leads to, finds out, and gives the instances a home if they can have one.
+/// Returns the number of the one asked for, and how its start function ended.
+///
+/// # Errors
+/// When there are no instances, or none with a home.
+fn instantiate_first<T>(
+    mut store: StoreContextMut<'_, T>,
+    pool: &Arc<Pool>,
+    shelf: usize,
+) -> Result<(u32, Result<()>)> {
+    let counted = pool.count()?;
+    let alone = pool.members.len() == 1;
+    let first = store.vm().num_instances() as u32;
+    store.vm().host_was_seen = false;
+    // With one module, the state before its start function is worth keeping too.
+    let number = instantiate_members(store.reborrow(), &pool.members, !alone)?;
+    let numbers = first..number + 1;
+    let capturable = numbers.len() == pool.members.len() && (alone || !store.vm().host_was_seen);
+    let before = capturable.then(|| store.vm().capture_state(numbers.clone()).ok()).flatten();
+    let Some(before) = before else {
+        // Somebody else may have found the same before.
+        let _ = pool.start.set(Start::Unknown);
+        home::give_back(pool, shelf, None);
+        let started = if alone { call::run_start(store, number) } else { Ok(()) };
+        return Ok((number, started));
+    };
+    store.vm().give_home(numbers.clone(), pool, &before, shelf, counted)?;
+    if !alone || !pool.has_start() {
+        let _ = pool.start.set(Start::Done(before));
+        return Ok((number, Ok(())));
+    }
+    store.vm().host_was_seen = false;
+    let started = call::run_start(store.reborrow(), number);
+    let pure = started.is_ok() && !store.vm().host_was_seen;
+    let after = pure.then(|| store.vm().capture_state(numbers.clone()).ok()).flatten();
+    let start = pool.start.get_or_init(|| after.map_or(Start::Run(before), Start::Done));
+    if let (Start::Done(state), true) = (start, pure) {
+        store.vm().begin_again_from(numbers, pool, state)?;
+    }
+    Ok((number, started))
+}
+
+impl VmStore {
+    /// Asks the limiter what it would be asked for fresh instances.
+    fn check_program(&mut self, pool: &Pool) -> Result<()> {
         if !self.has_limiter() {
             return Ok(());
         }
-        let (info, snapshot) = (pool.module.info(), pool.snapshot.as_ref());
-        for (index, ty) in info.memories.iter().enumerate() {
-            let pages = snapshot.map_or(ty.minimum, |snapshot| snapshot.memories[index].1 as u64 >> ty.page_size_log2);
-            ensure!(
-                self.check_memory_growth(0, ty, pages)?,
-                "the store's limits do not allow the memory that the module starts with; raise them in its ResourceLimiter"
-            );
-        }
-        for (index, ty) in info.tables.iter().enumerate() {
-            let len = snapshot.map_or(ty.minimum, |snapshot| snapshot.table_len(index));
-            ensure!(
-                self.check_table_growth(0, ty, len)?,
-                "the store's limits do not allow the table that the module starts with; raise them in its ResourceLimiter"
-            );
+        let [instances, memories, tables] = pool.counts();
+        self.check_counts(instances as usize, memories as usize, tables as usize)?;
+        let Some(Start::Done(state) | Start::Run(state)) = pool.start.get() else { return Ok(()) };
+        for (member, state) in pool.members.iter().zip(&state.members) {
+            let (info, counts) = (member.module.info(), member.module.counts());
+            for (ty, (_, len)) in info.memories[counts.imported_memories as usize..].iter().zip(&state.memories) {
+                ensure!(
+                    self.check_memory_growth(0, ty, *len as u64 >> ty.page_size_log2)?,
+                    "the store's limits do not allow the memory that the module starts with; raise them in its ResourceLimiter"
+                );
+            }
+            for (index, ty) in info.tables[counts.imported_tables as usize..].iter().enumerate() {
+                ensure!(
+                    self.check_table_growth(0, ty, state.table_len(index))?,
+                    "the store's limits do not allow the table that the module starts with; raise them in its ResourceLimiter"
+                );
+            }
         }
         Ok(())
     }
 
-    /// Instantiates without an idle instance, and gives the new one a home.
-    fn instantiate_first(&mut self, pool: &Arc<Pool>, shelf: usize) -> Result<u32> {
-        let counted = pool.count_one()?;
-        let (first_memory, first_table) = (self.memories.len(), self.tables.len());
-        let imports: Vec<ImportValue> = pool.imports.iter().cloned().map(ImportValue::HostFunc).collect();
-        // SAFETY: S7, S10: the linker compared the imports when the pool was made; host functions fit any store.
-        let number = unsafe { self.instantiate(&pool.module, &imports)? };
-        let tunables = *self.engine().tunables();
-        for (index, memory) in self.memories[first_memory..].iter_mut().enumerate() {
-            let keep = pool.config.linear_memory_keep_resident;
-            let (image, len) = match &pool.snapshot {
-                Some(snapshot) => snapshot.memories[index].clone(),
-                None => (pool.image(index, memory.whole_pages())?, memory.byte_len()),
-            };
-            memory.replace(LinearMemory::from_image(&image, len, &tunables, keep)?);
-            if !tunables.signals_based_traps {
-                memory.untrack();
+    /// What satisfies a member's imports, given the numbers of the members before it.
+    fn member_imports(&self, member: &Member, numbers: &[u32]) -> Vec<ImportValue> {
+        let import = |import: &MemberImport| match import {
+            MemberImport::HostFunc(func) => ImportValue::HostFunc(func.clone()),
+            MemberImport::Member(at, entity) => {
+                let instance = self.instance(numbers[*at as usize]);
+                match *entity {
+                    EntityIndex::Func(index) => {
+                        ImportValue::Func(instance.func(index).expect("an exported function escapes"))
+                    }
+                    EntityIndex::Table(index) => ImportValue::Table(instance.table(index)),
+                    EntityIndex::Memory(index) => ImportValue::Memory(instance.memory(index)),
+                    EntityIndex::Global(index) => ImportValue::Global(instance.global(index)),
+                    EntityIndex::Tag(index) => ImportValue::Tag(instance.tag(index)),
+                }
+            }
+        };
+        member.imports.iter().map(import).collect()
+    }
+
+    /// Makes the instances of a program in a state that is known.
+    fn instantiate_from(&mut self, pool: &Arc<Pool>, state: &Snapshot, shelf: usize) -> Result<u32> {
+        let counted = pool.count()?;
+        let first = self.num_instances() as u32;
+        let mut numbers = Vec::with_capacity(pool.members.len());
+        let before = (self.memories.len(), self.tables.len());
+        for (member, state) in pool.members.iter().zip(&state.members) {
+            let imports = self.member_imports(member, &numbers);
+            // SAFETY: S7, S10: as in `instantiate_members`.
+            let made = unsafe { self.instantiate_bare(&member.module, &imports, Some((state, &pool.config))) };
+            match made {
+                Ok(number) => numbers.push(number),
+                Err(error) => {
+                    // Nothing outside can refer to the members before it yet.
+                    self.memories.truncate(before.0);
+                    self.tables.truncate(before.1);
+                    self.instances.truncate(first as usize);
+                    return Err(error);
+                }
             }
         }
-        let instance = &mut self.instances[number as usize];
-        if let Some(snapshot) = &pool.snapshot {
-            let globals = snapshot.globals(instance);
-            instance.globals_mut().copy_from_slice(&globals);
-            instance.dropped_data.copy_from_slice(&snapshot.dropped_data);
-            instance.dropped_elements.copy_from_slice(&snapshot.dropped_elements);
-            for (index, table) in self.tables[first_table..].iter_mut().enumerate() {
-                table.reset(&snapshot.elements(index, instance));
-            }
-        }
-        let keep = |table: &mut TableData| {
-            table.set_settable(pool.module.info().sets_tables);
-            table.keep_elements()
-        };
-        let elements = self.tables[first_table..].iter_mut().map(keep).collect();
-        let home = Home {
-            pool: Arc::as_ptr(pool),
-            shelf,
-            _counted: counted,
-            memories: Vec::new(),
-            tables: Vec::new(),
-            first_memory,
-            first_table,
-            globals: instance.globals().into(),
-            elements,
-            dropped_data: instance.dropped_data.clone(),
-            dropped_elements: instance.dropped_elements.clone(),
-        };
-        instance.home = Some(Box::new(home));
-        Ok(number)
+        let numbers = first..first + pool.members.len() as u32;
+        numbers.clone().for_each(|number| self.add_code(number));
+        self.set_state(numbers.clone(), state);
+        self.give_home_as_is(numbers.clone(), pool, shelf, counted);
+        Ok(numbers.end - 1)
     }
 
-    /// Makes a pooled instance what it was when it had just been made, where it is.
-    ///
-    /// # Errors
-    /// When it is not pooled, a guest of the store is on the stack, or the host refuses.
-    pub(super) fn reset_instance(&mut self, number: u32) -> Result<()> {
-        // SAFETY: S9, the references end with this expression.
-        let running = unsafe { activation::chain() }.any(|activation| activation.store() == self.pointer());
-        ensure!(
-            !running,
-            "a guest of this store is on the stack: reset instances between calls, not from a host function"
-        );
-        let instance = &mut self.instances[number as usize];
-        let home = instance.home.take();
-        let home =
-            home.context("only instances of a pool or a snapshot can be reset: use `InstancePre` with pooling")?;
-        instance.restore(&home);
-        let (tables, memories) = (home.first_table, home.first_memory);
-        for (table, elements) in self.tables[tables..].iter_mut().zip(&home.elements) {
-            table.reset(elements);
-        }
-        let own = &mut self.memories[memories..memories + instance.memories.len()];
-        let result = own.iter_mut().try_for_each(|memory| memory.reset());
-        instance.home = Some(home);
-        result
+    /// Gives instances that are in this state a home; their memories become mappings of its images.
+    fn give_home(
+        &mut self,
+        numbers: Range<u32>,
+        pool: &Arc<Pool>,
+        state: &Snapshot,
+        shelf: usize,
+        counted: Counted,
+    ) -> Result<()> {
+        self.map_images(numbers.clone(), pool, state)?;
+        self.give_home_as_is(numbers, pool, shelf, counted);
+        Ok(())
     }
 
-    /// A host function that an instance imports; `None` if it is not one.
-    pub(super) fn imported_host_func(&self, instance: &InstanceData, index: u32) -> Option<Arc<AnyHostFunc>> {
-        if let Some(home) = &instance.home {
-            // SAFETY: S12, the instance is in use.
-            return unsafe { &*home.pool }.imports().get(index as usize).cloned();
-        }
-        let context = instance.func(index)?;
-        // SAFETY: S3, a function reference of this store.
-        let context: *const () = unsafe { context.as_non_null().as_ref() }.vmctx.cast_const().cast();
-        self.kept_funcs().iter().find(|func| std::ptr::eq(Arc::as_ptr(func).cast::<()>(), context)).cloned()
-    }
-
-    /// Makes an idle instance one of this store's.
-    fn attach(&mut self, mut instance: InstanceData, shelf: usize) -> u32 {
-        let number = self.instances.len() as u32;
-        instance.set_store(self.pointer(), number);
-        let (first_memory, first_table) = (self.memories.len(), self.tables.len());
-        instance.set_first(first_memory as u32, first_table as u32);
-        if let Some(home) = &mut instance.home {
-            home.shelf = shelf;
-            (home.first_memory, home.first_table) = (first_memory, first_table);
-            self.memories.append(&mut home.memories);
-            self.tables.append(&mut home.tables);
-        }
-        self.instances.push(instance);
-        self.add_code(number);
-        number
-    }
-
-    /// Takes all instances out of the store: pooled ones go home, the others are dropped.
-    pub(super) fn release_instances(&mut self) {
-        let (mut memories, mut tables) = (self.memories.drain(..), self.tables.drain(..));
-        let (mut next_memory, mut next_table) = (0, 0);
-        for mut instance in self.instances.drain(..) {
-            let Some(home) = &mut instance.home else { continue };
-            let (own_memories, own_tables) = (instance.memories.len(), instance.tables.len());
-            let skipped = memories.by_ref().take(home.first_memory - next_memory);
-            skipped.for_each(drop);
-            home.memories.extend(memories.by_ref().take(own_memories));
-            next_memory = home.first_memory + own_memories;
-            let skipped = tables.by_ref().take(home.first_table - next_table);
-            skipped.for_each(drop);
-            home.tables.extend(tables.by_ref().take(own_tables));
-            next_table = home.first_table + own_tables;
-            go_home(instance);
+    fn give_home_as_is(&mut self, numbers: Range<u32>, pool: &Arc<Pool>, shelf: usize, counted: Counted) {
+        let mut counted = Some(counted);
+        for (member, number) in numbers.clone().enumerate() {
+            let leads = number + 1 == numbers.end;
+            let counted = if leads { counted.take() } else { None };
+            let home = Home::new(self, number, pool, member as u32, shelf, counted);
+            self.instances[number as usize].home = Some(Box::new(home));
         }
     }
-}
 
-/// Resets an instance and makes it idle; one that cannot be reset is dropped.
-fn go_home(mut instance: InstanceData) {
-    let Some(home) = &instance.home else { return };
-    let (pool, shelf) = (home.pool, home.shelf);
-    let reset = instance.reset();
-    // SAFETY: S12, the instance is in use until it is given back just now.
-    let pool = unsafe { &*pool };
-    give_back(pool, shelf, reset.is_ok().then_some(instance));
-}
-
-fn give_back(pool: &Pool, shelf: usize, instance: Option<InstanceData>) {
-    let limit = pool.config.max_unused_warm_slots as usize;
-    let (left, keep) = pool.stock.give(shelf, instance, limit);
-    // What is left refers to the pool's module, so it goes first.
-    drop(left);
-    drop(keep);
-}
-
-impl InstanceData {
-    /// Makes globals and segments what they were.
-    fn restore(&mut self, home: &Home) {
-        self.globals_mut().copy_from_slice(&home.globals);
-        self.dropped_data.copy_from_slice(&home.dropped_data);
-        self.dropped_elements.copy_from_slice(&home.dropped_elements);
-    }
-
-    /// Whether the start function is part of making the instance what it starts as.
-    pub(super) fn runs_start(&self) -> bool {
-        // SAFETY: S12, the instance is in use.
-        self.home.as_ref().is_none_or(|home| unsafe { &*home.pool }.runs_start())
-    }
-
-    /// Makes everything what it was when the instance had just been made.
-    fn reset(&mut self) -> Result<()> {
-        let mut home = self.home.take().context("an instance without a home cannot be reset")?;
-        self.restore(&home);
-        for (table, elements) in home.tables.iter_mut().zip(&home.elements) {
-            table.reset(elements);
+    /// Makes this the state that pooled instances, which are in it, are reset to.
+    fn begin_again_from(&mut self, numbers: Range<u32>, pool: &Arc<Pool>, state: &Snapshot) -> Result<()> {
+        if let Err(error) = self.map_images(numbers.clone(), pool, state) {
+            numbers.for_each(|number| self.instances[number as usize].home = None);
+            return Err(error);
         }
-        let memories = home.memories.iter_mut().try_for_each(|memory| memory.reset());
-        self.home = Some(home);
-        memories
+        numbers.for_each(|number| self.remember_start(number));
+        Ok(())
     }
 }
 
@@ -370,8 +407,8 @@ pub struct PoolHandle {
 
 impl PoolHandle {
     /// The first handle.
-    pub fn new(pool: Pool) -> PoolHandle {
-        PoolHandle { pool: Arc::new(pool), handles: Some(Arc::new(())) }
+    pub fn new(pool: Arc<Pool>) -> PoolHandle {
+        PoolHandle { pool, handles: Some(Arc::new(())) }
     }
 
     /// What it is a handle to.

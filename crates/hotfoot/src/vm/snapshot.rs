@@ -1,42 +1,53 @@
-//! Capturing a live instance as the starting point of others.
+//! The state that instances start from, apart from any of them: captured from live instances, given to new ones.
 //!
 //! What is captured is what a warm instance is reset to ([`super::pre`]): memory images, table elements, globals, dropped
-//! segments. References to the instance's own functions are kept as places in its VM context, which every instance of
-//! the module has at the same offset:
+//! segments, of one instance or of several that were linked to each other. References to their functions are kept as
+//! places in their VM contexts, which every instance of the module has at the same offset:
 //!
 //! ```text
-//!  captured:  context + 0x120  ──▶  0x120 + 1     (0 is null)
-//!  restored:  0x120 + 1        ──▶  new context + 0x120
+//!  captured:  context of member 2 + 0x120  ──▶  (2, 0x120) + 1     (0 is null)
+//!  restored:  (2, 0x120) + 1               ──▶  new context of member 2 + 0x120
 //! ```
 //!
 //! What has no such form is refused by name: a host value, an exception, a function of someone else, state that belongs
 //! to others (imported memories, tables, globals), a stack in use.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use hotfoot_abi::vmctx::VmGlobal;
-use hotfoot_artifact::{EntityIndex, EntityType, HeapType, ValType};
+use hotfoot_artifact::{EntityIndex, EntityType, GlobalType, HeapType, ValType};
 
 use super::activation;
 use super::hostcall::AnyHostFunc;
 use super::image::MemoryImage;
 use super::instance::InstanceData;
+use super::pre::{Member, MemberImport};
 use super::slot::Slot;
 use super::store::VmStore;
 use crate::module::Module;
 
-/// See the module's documentation.
+/// What the instances of a program start from, in the order of its members.
 #[derive(Debug)]
 pub struct Snapshot {
+    pub(super) members: Box<[MemberState]>,
+}
+
+/// What one instance starts from; only what its module defines.
+#[derive(Debug)]
+pub(super) struct MemberState {
     /// Image and length of each memory.
-    pub(super) memories: Vec<(Arc<MemoryImage>, usize)>,
+    pub(super) memories: Box<[(Arc<MemoryImage>, usize)]>,
     /// Elements of each table, and the globals, with references in their captured form.
-    tables: Vec<Box<[u64]>>,
+    tables: Box<[Box<[u64]>]>,
     globals: Box<[VmGlobal]>,
     pub(super) dropped_data: Box<[bool]>,
     pub(super) dropped_elements: Box<[bool]>,
 }
+
+/// Bits of a captured reference that are the place in the context; those above are the member.
+const OFFSET_BITS: u32 = 40;
 
 /// ` "name"` of an exported entity, or nothing.
 fn export_name(module: &Module, entity: EntityIndex) -> String {
@@ -45,16 +56,17 @@ fn export_name(module: &Module, entity: EntityIndex) -> String {
 }
 
 /// The captured form of a reference in an instance's state; `place` names it in errors.
-fn capture_reference(instance: &InstanceData, heap: HeapType, raw: u64, place: impl Fn() -> String) -> Result<u64> {
+fn capture_reference(members: &[InstanceData], heap: HeapType, raw: u64, place: impl Fn() -> String) -> Result<u64> {
     if raw == 0 {
         return Ok(0);
     }
     let held = match heap {
         HeapType::Func => {
-            let context = instance.context().as_ptr() as u64;
-            let offset = raw.wrapping_sub(context);
-            if offset < instance.context_len() as u64 {
-                return Ok(offset + 1);
+            for (number, member) in (0..).zip(members) {
+                let offset = raw.wrapping_sub(member.context().as_ptr() as u64);
+                if offset < member.context_len() as u64 {
+                    return Ok((number << OFFSET_BITS | offset) + 1);
+                }
             }
             "a function of another instance or of the host"
         }
@@ -65,11 +77,10 @@ fn capture_reference(instance: &InstanceData, heap: HeapType, raw: u64, place: i
 }
 
 /// A reference from its captured form.
-fn restore_reference(instance: &InstanceData, captured: u64) -> u64 {
-    match captured {
-        0 => 0,
-        place => instance.context().as_ptr() as u64 + place - 1,
-    }
+fn restore_reference(members: &[InstanceData], captured: u64) -> u64 {
+    let Some(place) = captured.checked_sub(1) else { return 0 };
+    let (member, offset) = (place >> OFFSET_BITS, place & ((1 << OFFSET_BITS) - 1));
+    members[member as usize].context().as_ptr() as u64 + offset
 }
 
 fn heap_of(ty: &ValType) -> Option<HeapType> {
@@ -77,50 +88,64 @@ fn heap_of(ty: &ValType) -> Option<HeapType> {
 }
 
 impl VmStore {
-    /// Captures an instance between calls. Returns what its imports are, too.
+    /// Captures an instance, and the pooled ones that it is linked to, between calls. Returns what makes them, too.
     ///
     /// # Errors
-    /// When something of its state cannot be captured; the error names it.
-    pub(super) fn capture(&self, number: u32) -> Result<(Snapshot, Vec<Arc<AnyHostFunc>>)> {
+    /// When something of their state cannot be captured; the error names it.
+    pub(super) fn capture(&self, number: u32) -> Result<(Snapshot, Arc<[Member]>)> {
         // SAFETY: S9, the references end with this expression.
         let running = unsafe { activation::chain() }.any(|activation| activation.store() == self.pointer());
         ensure!(
             !running,
             "a guest of this store is on the stack: take the snapshot between calls, not from a host function"
         );
-        let instance = self.instance(number);
-        let module = instance.module();
-        let imports = self.captured_imports(instance)?;
-        let mut memories = Vec::new();
-        for index in 0..module.info().memories.len() as u32 {
-            let memory = self.memory(instance.memory(index));
-            let image = MemoryImage::new(memory.whole_pages());
-            let image = image.with_context(|| format!("cannot keep the image of memory {index}"))?;
-            memories.push((Arc::new(image), memory.byte_len()));
+        if let Some((range, members)) = self.pooled_program(number) {
+            return Ok((self.capture_state(range)?, members));
         }
-        let mut tables = Vec::new();
-        for (index, ty) in module.info().tables.iter().enumerate() {
-            let elements = self.table(instance.table(index as u32)).elements();
-            let name = || export_name(module, EntityIndex::Table(index as u32));
+        let instance = self.instance(number);
+        let imports = self.captured_imports(instance)?;
+        let member = Member { module: instance.module().clone(), imports };
+        Ok((self.capture_state(number..number + 1)?, Arc::new([member])))
+    }
+
+    /// The state of instances that refer to no others.
+    pub(super) fn capture_state(&self, numbers: Range<u32>) -> Result<Snapshot> {
+        let members = &self.instances[numbers.start as usize..numbers.end as usize];
+        let capture = |member| self.capture_member(members, member);
+        Ok(Snapshot { members: members.iter().map(capture).collect::<Result<_>>()? })
+    }
+
+    fn capture_member(&self, members: &[InstanceData], instance: &InstanceData) -> Result<MemberState> {
+        let module = instance.module();
+        let imported = (module.counts().imported_memories, module.counts().imported_tables);
+        let capture_memory = |index: u32| {
+            let memory = self.memory(instance.memory(index));
+            let image =
+                MemoryImage::of_memory(memory).with_context(|| format!("cannot keep the image of memory {index}"))?;
+            Ok((Arc::new(image), memory.byte_len()))
+        };
+        let memories = (imported.0..module.info().memories.len() as u32).map(capture_memory);
+        let capture_table = |index: u32| {
+            let heap = module.info().tables[index as usize].element.heap;
             let capture = |(at, raw): (usize, &u64)| {
-                capture_reference(instance, ty.element.heap, *raw, || {
-                    format!("element {at} of table {index}{}", name())
+                capture_reference(members, heap, *raw, || {
+                    format!("element {at} of table {index}{}", export_name(module, EntityIndex::Table(index)))
                 })
             };
-            tables.push(elements.iter().enumerate().map(capture).collect::<Result<_>>()?);
-        }
-        let snapshot = Snapshot {
-            memories,
-            tables,
-            globals: capture_globals(instance)?,
+            self.table(instance.table(index)).elements().iter().enumerate().map(capture).collect::<Result<_>>()
+        };
+        let tables = (imported.1..module.info().tables.len() as u32).map(capture_table);
+        Ok(MemberState {
+            memories: memories.collect::<Result<_>>()?,
+            tables: tables.collect::<Result<_>>()?,
+            globals: capture_globals(members, instance)?,
             dropped_data: instance.dropped_data.clone(),
             dropped_elements: instance.dropped_elements.clone(),
-        };
-        Ok((snapshot, imports))
+        })
     }
 
     /// The host functions that an instance imports, if it imports nothing else.
-    fn captured_imports(&self, instance: &InstanceData) -> Result<Vec<Arc<AnyHostFunc>>> {
+    fn captured_imports(&self, instance: &InstanceData) -> Result<Box<[MemberImport]>> {
         let mut imports = Vec::new();
         for import in &instance.module().info().imports {
             let name = || format!("`{}::{}`", import.module, import.name);
@@ -130,16 +155,24 @@ impl VmStore {
                     name()
                 )
             };
-            let func = self.imported_host_func(instance, imports.len() as u32);
-            imports.push(func.with_context(|| {
+            let func = self.imported_host_func(instance, imports.len() as u32).with_context(|| {
                 format!("the import {} is a function of another instance, which a snapshot cannot keep", name())
-            })?);
+            })?;
+            imports.push(MemberImport::HostFunc(func));
         }
-        Ok(imports)
+        Ok(imports.into())
+    }
+
+    /// A host function that an instance imports; `None` if it is not one.
+    fn imported_host_func(&self, instance: &InstanceData, index: u32) -> Option<Arc<AnyHostFunc>> {
+        let context = instance.func(index)?;
+        // SAFETY: S3, a function reference of this store.
+        let context: *const () = unsafe { context.as_non_null().as_ref() }.vmctx.cast_const().cast();
+        self.kept_funcs().iter().find(|func| std::ptr::eq(Arc::as_ptr(func).cast::<()>(), context)).cloned()
     }
 }
 
-fn capture_globals(instance: &InstanceData) -> Result<Box<[VmGlobal]>> {
+fn capture_globals(members: &[InstanceData], instance: &InstanceData) -> Result<Box<[VmGlobal]>> {
     let module = instance.module();
     let imported = module.counts().imported_globals as usize;
     let capture = |(at, global): (usize, &VmGlobal)| {
@@ -148,31 +181,31 @@ fn capture_globals(instance: &InstanceData) -> Result<Box<[VmGlobal]>> {
         let place = || format!("global {index}{}", export_name(module, EntityIndex::Global(index as u32)));
         let raw = Slot::from_bytes(global.bytes);
         let raw = if heap == HeapType::Func { raw.as_u64() } else { u64::from(raw.as_u32()) };
-        let captured = capture_reference(instance, heap, raw, place)?;
+        let captured = capture_reference(members, heap, raw, place)?;
         Ok(VmGlobal { bytes: Slot::from_u64(captured).bytes() })
     };
     instance.globals().iter().enumerate().map(capture).collect()
 }
 
-impl Snapshot {
+impl MemberState {
     /// How many elements a table has.
     pub(super) fn table_len(&self, table: usize) -> u64 {
         self.tables[table].len() as u64
     }
 
-    /// The elements of a table, for this instance.
-    pub(super) fn elements(&self, table: usize, instance: &InstanceData) -> Box<[u64]> {
-        self.tables[table].iter().map(|captured| restore_reference(instance, *captured)).collect()
+    /// The elements of a table, for these instances of the program.
+    pub(super) fn elements(&self, table: usize, members: &[InstanceData]) -> Box<[u64]> {
+        self.tables[table].iter().map(|captured| restore_reference(members, *captured)).collect()
     }
 
-    /// The globals, for this instance.
-    pub(super) fn globals(&self, instance: &InstanceData) -> Box<[VmGlobal]> {
-        let module = instance.module();
+    /// The globals of member `at` of these instances of the program.
+    pub(super) fn globals(&self, at: usize, members: &[InstanceData]) -> Box<[VmGlobal]> {
+        let module = members[at].module();
         let types = &module.info().globals[module.counts().imported_globals as usize..];
-        let restore = |(global, ty): (&VmGlobal, &hotfoot_artifact::GlobalType)| match heap_of(&ty.content) {
+        let restore = |(global, ty): (&VmGlobal, &GlobalType)| match heap_of(&ty.content) {
             None => *global,
             Some(_) => {
-                let raw = restore_reference(instance, Slot::from_bytes(global.bytes).as_u64());
+                let raw = restore_reference(members, Slot::from_bytes(global.bytes).as_u64());
                 VmGlobal { bytes: Slot::from_u64(raw).bytes() }
             }
         };

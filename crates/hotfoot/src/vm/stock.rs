@@ -13,6 +13,9 @@
 //! `keep` is set when something is first taken from a shelf, and dropped when nothing of it is in use *after* the stock
 //! was closed. The embedder's last handle closes the stock: that is what breaks the circle.
 //!
+//! A shelf also counts what is taken and how few things it held at the least, so that what nobody needed for a while can
+//! be found without noting a time for each.
+//!
 //! A thread normally uses its own shelf, whose lock is then never contended and on a line of its own; a thing that is
 //! returned by another thread goes back to the shelf it came from.
 
@@ -41,8 +44,22 @@ struct Shelf<O, V> {
 #[derive(Debug)]
 struct Contents<O, V> {
     idle: Vec<V>,
+    /// The fewest idle things since the last [`Stock::drain_unused`]: so many were not needed.
+    fewest: usize,
     in_use: usize,
     keep: Option<Arc<O>>,
+    traffic: Traffic,
+}
+
+/// How often something was taken from a stock, and given to it.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Times that something idle was there.
+    pub warm: u64,
+    /// Times that nothing was.
+    pub cold: u64,
+    /// Times that something came back.
+    pub back: u64,
 }
 
 // SAFETY: S12, the contents are only reached while the shelf is locked.
@@ -83,7 +100,13 @@ impl<O, V> Stock<O, V> {
     pub fn new() -> Stock<O, V> {
         let shelf = |_| Shelf {
             locked: AtomicBool::new(false),
-            contents: UnsafeCell::new(Contents { idle: Vec::new(), in_use: 0, keep: None }),
+            contents: UnsafeCell::new(Contents {
+                idle: Vec::new(),
+                fewest: 0,
+                in_use: 0,
+                keep: None,
+                traffic: Traffic::default(),
+            }),
         };
         Stock { shelves: (0..SHELVES).map(shelf).collect(), closed: AtomicBool::new(false) }
     }
@@ -98,7 +121,13 @@ impl<O, V> Stock<O, V> {
             if contents.keep.is_none() {
                 contents.keep = Some(owner.clone());
             }
-            contents.idle.pop()
+            let idle = contents.idle.pop();
+            match &idle {
+                Some(_) => contents.traffic.warm += 1,
+                None => contents.traffic.cold += 1,
+            }
+            contents.fewest = contents.fewest.min(contents.idle.len());
+            idle
         });
         (shelf, idle)
     }
@@ -110,6 +139,7 @@ impl<O, V> Stock<O, V> {
     pub fn give(&self, shelf: usize, value: Option<V>, limit: usize) -> (Option<V>, Option<Arc<O>>) {
         self.shelves[shelf].with(|contents| {
             contents.in_use -= 1;
+            contents.traffic.back += u64::from(value.is_some());
             if self.closed.load(Ordering::Acquire) {
                 let keep = if contents.in_use == 0 { contents.keep.take() } else { None };
                 return (value, keep);
@@ -126,7 +156,47 @@ impl<O, V> Stock<O, V> {
 
     /// Takes everything idle from all shelves.
     pub fn drain(&self) -> Vec<V> {
-        self.shelves.iter().flat_map(|shelf| shelf.with(|contents| std::mem::take(&mut contents.idle))).collect()
+        self.drain_some(usize::MAX)
+    }
+
+    /// Takes at most so many idle things, of each shelf those that wait longest.
+    pub fn drain_some(&self, mut limit: usize) -> Vec<V> {
+        let mut drained = Vec::new();
+        for shelf in &self.shelves {
+            shelf.with(|contents| {
+                let count = limit.min(contents.idle.len());
+                drained.extend(contents.idle.drain(..count));
+                contents.fewest = contents.fewest.min(contents.idle.len());
+                limit -= count;
+            });
+        }
+        drained
+    }
+
+    /// Takes what was idle all the time since this was last asked.
+    pub fn drain_unused(&self) -> Vec<V> {
+        let mut drained = Vec::new();
+        for shelf in &self.shelves {
+            shelf.with(|contents| {
+                drained.extend(contents.idle.drain(..contents.fewest));
+                contents.fewest = contents.idle.len();
+            });
+        }
+        drained
+    }
+
+    /// Calls `f` with each idle thing, which must not call back.
+    pub fn for_each_idle(&self, mut f: impl FnMut(&V)) {
+        self.shelves.iter().for_each(|shelf| shelf.with(|contents| contents.idle.iter().for_each(&mut f)));
+    }
+
+    /// What happened on all shelves, in sum.
+    pub fn traffic(&self) -> Traffic {
+        let add = |sum: Traffic, shelf: &Shelf<O, V>| {
+            let Traffic { warm, cold, back } = shelf.with(|contents| contents.traffic);
+            Traffic { warm: sum.warm + warm, cold: sum.cold + cold, back: sum.back + back }
+        };
+        self.shelves.iter().fold(Traffic::default(), add)
     }
 
     /// How many things are idle.
@@ -176,6 +246,22 @@ mod tests {
         assert_eq!(owner.stock.idle(), 1);
         assert_eq!(owner.stock.take(&owner), (shelf, Some(Box::new(5))));
         owner.stock.give(shelf, Some(Box::new(5)), 1);
+        owner.stock.close();
+    }
+
+    #[test]
+    fn what_nobody_needed_is_found() {
+        let (owner, _) = owner();
+        let taken: Vec<_> = (0..5).map(|_| owner.stock.take(&owner)).collect();
+        let (shelf, _) = taken[0];
+        (0..5).for_each(|number| drop(owner.stock.give(shelf, Some(Box::new(number)), 9)));
+        assert_eq!(owner.stock.drain_unused().len(), 0, "none was idle all the time");
+        let (_, two) = (owner.stock.take(&owner), owner.stock.take(&owner));
+        owner.stock.give(shelf, two.1, 9);
+        assert_eq!(owner.stock.drain_unused().len(), 3, "the third and later were never needed");
+        assert_eq!(owner.stock.drain_some(1).len(), 1);
+        assert_eq!((owner.stock.idle(), owner.stock.traffic()), (0, Traffic { warm: 2, cold: 5, back: 6 }));
+        owner.stock.give(shelf, None, 9);
         owner.stock.close();
     }
 

@@ -140,6 +140,8 @@ pub struct VmStore {
     kept_funcs: Vec<Arc<AnyHostFunc>>,
     externs: Vec<Box<dyn Any + Send + Sync>>,
     pub(super) exceptions: Exceptions,
+    /// Whether a guest has called a host function, or seen a limit of this store or the host, since this was cleared.
+    pub(super) host_was_seen: bool,
 }
 
 // SAFETY: S2, S3: the pointers inside lead to memory that this store owns and reaches only while borrowed.
@@ -195,6 +197,7 @@ impl VmStore {
             kept_funcs: Vec::new(),
             externs: Vec::new(),
             exceptions: Exceptions::default(),
+            host_was_seen: false,
         }
     }
 
@@ -488,8 +491,8 @@ impl VmStore {
     }
 
     /// Asks the limiter whether so many more instances, memories and tables may exist.
-    pub fn check_counts(&mut self, memories: usize, tables: usize) -> Result<()> {
-        let counts = (self.instances.len() + 1, self.memories.len() + memories, self.tables.len() + tables);
+    pub fn check_counts(&mut self, instances: usize, memories: usize, tables: usize) -> Result<()> {
+        let counts = (self.instances.len() + instances, self.memories.len() + memories, self.tables.len() + tables);
         let limits = self.with_limiter(|limiter| (limiter.instances(), limiter.memories(), limiter.tables()));
         let Some((max_instances, max_memories, max_tables)) = limits else { return Ok(()) };
         let check = |what, count, max| {
@@ -512,13 +515,18 @@ impl VmStore {
         let (current, ty) = (self.memory(index).pages(), self.memory(index).ty());
         let limit = ty.maximum.unwrap_or(u64::MAX).min(ty.reach());
         let desired = current.saturating_add(delta);
-        if desired > limit || !self.check_memory_growth(current, &ty, desired)? {
+        if desired > limit {
+            return Ok(None);
+        }
+        if !self.check_memory_growth(current, &ty, desired)? {
+            self.host_was_seen = true;
             return Ok(None);
         }
         let tunables = *self.engine.tunables();
         match self.memory_mut(index).grow(desired, &tunables) {
             Ok(()) => Ok(Some(current)),
             Err(error) => {
+                self.host_was_seen = true;
                 self.with_limiter(|limiter| limiter.memory_grow_failed(error)).unwrap_or(Ok(()))?;
                 Ok(None)
             }
@@ -535,11 +543,16 @@ impl VmStore {
     pub(super) unsafe fn grow_table(&mut self, index: u32, delta: u64, element: u64) -> Result<Option<u64>> {
         let (current, ty) = (self.table(index).len(), self.table(index).ty());
         let desired = current.saturating_add(delta);
-        if !self.table(index).allows_len(desired) || !self.check_table_growth(current, &ty, desired)? {
+        if !self.table(index).allows_len(desired) {
+            return Ok(None);
+        }
+        if !self.check_table_growth(current, &ty, desired)? {
+            self.host_was_seen = true;
             return Ok(None);
         }
         // SAFETY: S7, by the caller's promise.
         let grown = unsafe { self.tables[index as usize].grow(desired, element) };
+        self.host_was_seen |= !grown;
         Ok(grown.then_some(current))
     }
 

@@ -14,10 +14,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
+use super::costs;
 use super::image::MemoryImage;
 use super::sys::mmap::Mmap;
 use super::sys::{page, pagemap};
+use crate::config::{Enabled, PoolingAllocationConfig};
 
 /// Most hot pages of a memory; one more and it is untracked.
 const MAX_HOT_PAGES: usize = 4096;
@@ -25,6 +28,9 @@ const MAX_HOT_PAGES: usize = 4096;
 const MAX_HOT_RANGES: usize = 256;
 /// Every so many resets, hot pages that the last instance did not change become cold again.
 const DECAY_PERIOD: u32 = 512;
+
+/// So many resets of an untracked memory are done without asking the kernel once that has turned out to cost more.
+const SCAN_PAUSE: u32 = 64;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -39,14 +45,31 @@ pub struct Tracking {
     hot_pages: AtomicUsize,
     hot_ranges: AtomicUsize,
     untracked: AtomicBool,
+    /// How to restore the first `planned` hot pages: neighbours in one go.
+    plan: Vec<Range<usize>>,
+    planned: usize,
     resets: u32,
     /// How many pages may stay resident after a reset.
     keep_pages: usize,
+    /// Whether to ask the kernel about untracked memory, and after how many resets again.
+    scan: bool,
+    scan_pause: u32,
+}
+
+/// How a memory was made equal to its image.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResetBy {
+    /// The hot pages were copied.
+    Copying,
+    /// The kernel was asked which pages were private, and these were copied.
+    Scanning,
+    /// Everything was given back to the kernel.
+    Discarding,
 }
 
 impl Tracking {
     /// Tracks a memory that is `len` bytes long, equal to the image, and read-only.
-    pub fn new(image: Arc<MemoryImage>, len: usize, keep_bytes: usize) -> Tracking {
+    pub fn new(image: Arc<MemoryImage>, len: usize, config: &PoolingAllocationConfig) -> Tracking {
         let pages = len / page::size();
         Tracking {
             image,
@@ -56,9 +79,32 @@ impl Tracking {
             hot_pages: AtomicUsize::new(0),
             hot_ranges: AtomicUsize::new(0),
             untracked: AtomicBool::new(false),
+            plan: Vec::new(),
+            planned: 0,
             resets: 0,
-            keep_pages: keep_bytes / page::size(),
+            keep_pages: config.linear_memory_keep_resident / page::size(),
+            scan: match config.pagemap_scan {
+                Enabled::No => false,
+                Enabled::Auto | Enabled::Yes => pagemap::is_supported(),
+            },
+            scan_pause: 0,
         }
+    }
+
+    /// What the memory starts with.
+    pub fn image(&self) -> &MemoryImage {
+        &self.image
+    }
+
+    /// Whether writes are not tracked.
+    pub fn is_untracked(&self) -> bool {
+        self.untracked.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that stay resident between uses: those of hot pages; of an untracked memory, at most this.
+    pub fn resident_len(&self) -> usize {
+        let pages = if self.is_untracked() { self.keep_pages } else { self.hot_pages.load(Ordering::Relaxed) };
+        (pages * page::size()).min(self.len)
     }
 
     /// Bytes that the memory has when it is fresh.
@@ -138,33 +184,57 @@ impl Tracking {
     ///
     /// # Errors
     /// When the kernel refuses what is needed; the memory must then not be used again.
-    pub fn reset(&mut self, mapping: &mut Mmap) -> std::io::Result<()> {
+    pub fn reset(&mut self, mapping: &mut Mmap) -> std::io::Result<ResetBy> {
         if *self.untracked.get_mut() {
             return self.reset_untracked(mapping);
         }
         let count = *self.hot_pages.get_mut();
         if count > self.keep_pages {
-            return self.cool_all(mapping);
+            self.cool_all(mapping)?;
+            return Ok(ResetBy::Discarding);
         }
         self.resets = self.resets.wrapping_add(1);
         if self.resets.is_multiple_of(DECAY_PERIOD) {
-            return self.decay(mapping);
+            self.decay(mapping)?;
+            return Ok(ResetBy::Copying);
         }
-        for at in 0..count {
-            let start = self.list[at].load(Ordering::Relaxed) as usize * page::size();
-            self.restore(mapping, start);
+        if count != self.planned {
+            self.make_plan(count);
         }
-        Ok(())
+        for range in &self.plan {
+            self.restore(mapping, range.clone());
+        }
+        Ok(ResetBy::Copying)
     }
 
-    /// Copies one writable page back from the image.
-    fn restore(&self, mapping: &Mmap, start: usize) {
-        // SAFETY: S5, S13: a hot (or, if untracked, any) page of our own mapping is writable, and `&mut` of the memory
-        // is held by whoever resets it.
-        let target = unsafe { std::slice::from_raw_parts_mut(mapping.base().as_ptr().add(start), page::size()) };
-        match self.image.page(start) {
-            Some(bytes) => target.copy_from_slice(bytes),
-            None => target.fill(0),
+    /// Sorts the hot pages and joins neighbours: one long copy is faster than many of a page.
+    fn make_plan(&mut self, count: usize) {
+        let size = page::size();
+        let mut pages: Vec<u32> = self.list[..count].iter_mut().map(|page| *page.get_mut()).collect();
+        pages.sort_unstable();
+        self.plan.clear();
+        for start in pages.into_iter().map(|page| page as usize * size) {
+            match self.plan.last_mut() {
+                Some(range) if range.end == start => range.end += size,
+                _ => self.plan.push(start..start + size),
+            }
+        }
+        self.planned = count;
+    }
+
+    /// Copies writable pages back from the image.
+    fn restore(&self, mapping: &Mmap, mut range: Range<usize>) {
+        while !range.is_empty() {
+            let (end, bytes) = self.image.part(range.clone());
+            // SAFETY: S5, S13: hot (or, if untracked, any) pages of our own mapping are writable, and `&mut` of the
+            // memory is held by whoever resets it.
+            let target =
+                unsafe { std::slice::from_raw_parts_mut(mapping.base().as_ptr().add(range.start), end - range.start) };
+            match bytes {
+                Some(bytes) => target.copy_from_slice(bytes),
+                None => target.fill(0),
+            }
+            range.start = end;
         }
     }
 
@@ -172,9 +242,9 @@ impl Tracking {
     fn is_fresh(&self, mapping: &Mmap, start: usize) -> bool {
         // SAFETY: S5, the page is readable and nobody writes it now.
         let bytes = unsafe { std::slice::from_raw_parts(mapping.base().as_ptr().add(start), page::size()) };
-        match self.image.page(start) {
-            Some(expected) => bytes == expected,
-            None => bytes.iter().all(|byte| *byte == 0),
+        match self.image.part(start..start + page::size()) {
+            (_, Some(expected)) => bytes == expected,
+            (_, None) => bytes.iter().all(|byte| *byte == 0),
         }
     }
 
@@ -184,6 +254,7 @@ impl Tracking {
         self.hot.iter_mut().for_each(|word| *word.get_mut() = 0);
         *self.hot_pages.get_mut() = 0;
         *self.hot_ranges.get_mut() = 0;
+        self.make_plan(0);
         Ok(())
     }
 
@@ -198,7 +269,7 @@ impl Tracking {
                 mapping.make_readable(start..start + size)?;
                 *self.hot[page as usize / 64].get_mut() &= !(1 << (page % 64));
             } else {
-                self.restore(mapping, start);
+                self.restore(mapping, start..start + size);
                 *self.list[kept].get_mut() = page;
                 kept += 1;
             }
@@ -210,25 +281,41 @@ impl Tracking {
         };
         let ranges = self.list[..kept].iter().filter(|page| starts(page)).count();
         *self.hot_ranges.get_mut() = ranges;
+        self.make_plan(kept);
         Ok(())
     }
 
-    fn reset_untracked(&mut self, mapping: &mut Mmap) -> std::io::Result<()> {
-        let base = mapping.base().as_ptr() as usize;
-        let mut pages = 0;
-        if pagemap::is_supported() {
-            let mut dirty = Vec::new();
-            let scanned = pagemap::for_each_private(base..base + self.len, |range| {
-                pages += range.len() / page::size();
-                dirty.push(range);
-            });
-            if scanned.is_ok() && pages <= self.keep_pages {
-                for start in dirty.into_iter().flat_map(|range| range.step_by(page::size())) {
-                    self.restore(mapping, start - base);
+    /// Copies back what the kernel says is private, where that costs less than giving everything back, which it does not
+    /// where much is mapped and little was written.
+    fn reset_untracked(&mut self, mapping: &mut Mmap) -> std::io::Result<ResetBy> {
+        if self.scan && self.scan_pause == 0 {
+            let start = Instant::now();
+            if let Some(pages) = self.restore_private(mapping) {
+                let elapsed_ns = start.elapsed().as_nanos() as u64;
+                if elapsed_ns > costs::refault_ns() * pages.max(1) as u64 {
+                    self.scan_pause = SCAN_PAUSE;
                 }
-                return Ok(());
+                return Ok(ResetBy::Scanning);
             }
         }
-        mapping.discard(0..self.len)
+        self.scan_pause = self.scan_pause.saturating_sub(1);
+        mapping.discard(0..self.len)?;
+        Ok(ResetBy::Discarding)
+    }
+
+    /// Restores the pages that are private to this process, and says how many; `None` if nothing was done, because the
+    /// kernel does not tell or they are too many.
+    fn restore_private(&self, mapping: &Mmap) -> Option<usize> {
+        let base = mapping.base().as_ptr() as usize;
+        let (mut dirty, mut pages) = (Vec::new(), 0);
+        let scanned = pagemap::for_each_private(base..base + self.len, |range| {
+            pages += range.len() / page::size();
+            dirty.push(range.start - base..range.end - base);
+        });
+        if scanned.is_err() || pages > self.keep_pages {
+            return None;
+        }
+        dirty.into_iter().for_each(|range| self.restore(mapping, range));
+        Some(pages)
     }
 }

@@ -12,3 +12,8 @@ pub fn size() -> usize {
 pub fn round_up(bytes: usize) -> Option<usize> {
     bytes.checked_next_multiple_of(size())
 }
+
+/// How many bytes of address space this process may have, if there is a limit (`ulimit -v`).
+pub fn address_space_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::As).current
+}
