@@ -161,13 +161,13 @@ impl Pools {
 
     fn try_count(&self, counts: Counts, config: &PoolingAllocationConfig) -> Result<(), PoolConcurrencyLimitError> {
         let limits = [config.total_core_instances, config.total_memories, config.total_tables];
-        for at in 0..KINDS.len() {
-            let add = |used: u32| used.checked_add(counts[at]).filter(|sum| *sum <= limits[at]);
+        for (at, (count, limit)) in counts.into_iter().zip(limits).enumerate() {
+            let add = |used: u32| used.checked_add(count).filter(|sum| *sum <= limit);
             if self.used[at].fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_err() {
-                for before in 0..at {
-                    self.used[before].fetch_sub(counts[before], Ordering::Relaxed);
+                for (used, count) in self.used[..at].iter().zip(counts) {
+                    used.fetch_sub(count, Ordering::Relaxed);
                 }
-                return Err(PoolConcurrencyLimitError { limit: limits[at], kind: KINDS[at], setting: SETTINGS[at] });
+                return Err(PoolConcurrencyLimitError { limit, kind: KINDS[at], setting: SETTINGS[at] });
             }
         }
         Ok(())

@@ -83,7 +83,7 @@ impl Home {
             pool: Arc::as_ptr(pool),
             shelf,
             member,
-            counted: counted,
+            counted,
             memories: Vec::new(),
             tables: Vec::new(),
             others: Vec::new(),

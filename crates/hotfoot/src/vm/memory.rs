@@ -208,7 +208,9 @@ impl MemoryData {
             pages.push(range.start - base..range.end - base);
         });
         if found.is_err() {
-            return vec![0..end];
+            pages = Vec::new();
+            pages.push(0..end);
+            return pages;
         }
         pages.sort_by_key(|range| range.start);
         pages.dedup_by(|next, range| {
