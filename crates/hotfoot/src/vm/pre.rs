@@ -258,7 +258,9 @@ fn instantiate_first<T>(
     let counted = pool.count()?;
     let alone = pool.members.len() == 1;
     let first = store.vm().num_instances() as u32;
-    store.vm().host_was_seen = false;
+    // What a start function costs is to be paid by each store.
+    let pays = store.vm().engine().tunables().consume_fuel && pool.has_start();
+    store.vm().host_was_seen = pays;
     // With one module, the state before its start function is worth keeping too.
     let number = instantiate_members(store.reborrow(), &pool.members, !alone)?;
     let numbers = first..number + 1;
@@ -276,7 +278,7 @@ fn instantiate_first<T>(
         let _ = pool.start.set(Start::Done(before));
         return Ok((number, Ok(())));
     }
-    store.vm().host_was_seen = false;
+    store.vm().host_was_seen = pays;
     let started = call::run_start(store.reborrow(), number);
     let pure = started.is_ok() && !store.vm().host_was_seen;
     let after = pure.then(|| store.vm().capture_state(numbers.clone()).ok()).flatten();
