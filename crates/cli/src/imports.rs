@@ -107,7 +107,7 @@ fn advice(modules: &[&str]) -> &'static str {
         "Give --bench-imports to provide bench.start and bench.end."
     } else if modules.iter().any(|module| module.starts_with("wasi:")) {
         "It is a part of a component of WASI 0.2 or later: build the program for wasm32-wasip1."
-    } else if modules.iter().any(|module| ["wasi_unstable", "wasi"].contains(module)) {
+    } else if modules.contains(&"wasi") {
         "hotfoot provides WASI preview 1 (wasi_snapshot_preview1): build the program for wasm32-wasip1."
     } else {
         "Provide a module that exports them with --preload MODULE=FILE, or change the program."

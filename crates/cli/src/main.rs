@@ -15,6 +15,7 @@ mod stack;
 mod stopwatch;
 mod types;
 mod ui;
+mod wasi;
 mod wasm_file;
 
 use args::Command;

@@ -14,6 +14,9 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -53,6 +56,26 @@ fn completions_name_every_command_and_option() {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }
+}
+
+/// The shell gives the socket the number 3 and our process the identity that systemd's protocol asks for.
+#[test]
+fn a_socket_of_the_service_manager_reaches_the_guest() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let script = format!(
+        "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec {} --listenfd tests/cli/data/serve.wat",
+        env!("CARGO_BIN_EXE_hotfoot")
+    );
+    let socket = Stdio::from(OwnedFd::from(listener));
+    let mut child = Command::new("sh").args(["-c", &script]).current_dir(root()).stdin(socket).spawn().unwrap();
+    let mut peer = TcpStream::connect(address).unwrap();
+    peer.write_all(b"ping").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    peer.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"ping");
+    assert!(child.wait().unwrap().success());
 }
 
 fn root() -> &'static Path {

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   hotfoot app.wasm -v in.txt             run a program; what follows FILE is the program's own
   hotfoot --dir . app.wasm in.txt        … that may use the files of the current directory
-  hotfoot --dir data::/in app.wasm       … that sees the directory `data` as `/in`
+  hotfoot --dir data::/in:ro app.wasm    … that sees `data` as `/in` and may only read it
   hotfoot --env HOME --env A=1 app.wasm  … with two environment variables
   hotfoot --invoke add lib.wat 2 3       call one exported function and print its results
   cat app.wasm | hotfoot -               read the module from standard input
@@ -73,13 +73,25 @@ pub struct LowRunArgs {
     #[arg(long, value_name = "NAME")]
     pub invoke: Option<String>,
 
-    /// Let the program use a directory, under the same name or as GUEST; may be given again
-    #[arg(long = "dir", value_name = "HOST[::GUEST]", value_parser = value::directory)]
+    /// Let the program use a directory, under the same name or as GUEST, or only read it; may be given again
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = value::directory)]
     pub directories: Vec<Directory>,
 
     /// Set an environment variable, or pass ours on when no value is given; may be given again
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = value::env_var)]
     pub env: Vec<EnvVar>,
+
+    /// Listen on an address and let the program accept connections there; may be given again
+    #[arg(long = "tcplisten", value_name = "HOST:PORT")]
+    pub tcp_listen: Vec<String>,
+
+    /// Hand over the sockets that systemd, or whoever started hotfoot in its way, has opened
+    #[arg(long)]
+    pub listenfd: bool,
+
+    /// Show control characters that the program writes to a terminal instead of obeying them
+    #[arg(long)]
+    pub protect_terminal: bool,
 
     /// Instantiate FILE first and let its exports satisfy the imports of NAME; may be given again, in order
     #[arg(long = "preload", value_name = "NAME=FILE", value_parser = value::preload)]

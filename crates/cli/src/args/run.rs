@@ -29,6 +29,12 @@ pub struct RunArgs {
     pub directories: Vec<Directory>,
     /// The program's environment.
     pub env: Vec<EnvVar>,
+    /// Addresses where the program may accept connections.
+    pub tcp_listen: Vec<String>,
+    /// Whether the program gets the sockets that we were started with.
+    pub listenfd: bool,
+    /// Whether control characters are shown on a terminal instead of obeyed.
+    pub protect_terminal: bool,
     /// Modules to instantiate first, in order.
     pub preloads: Vec<Preload>,
     /// Whether to provide `bench.start` and `bench.end`.
@@ -51,6 +57,9 @@ impl RunArgs {
             invoke: low.invoke,
             directories: low.directories,
             env: low.env,
+            tcp_listen: low.tcp_listen,
+            listenfd: low.listenfd,
+            protect_terminal: low.protect_terminal,
             preloads: low.preloads,
             bench_imports: low.bench_imports,
             time: low.time,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use hotfoot_wasi::Perms;
+
 /// A directory of ours and the name under which the guest sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
@@ -9,6 +11,8 @@ pub struct Directory {
     pub host: PathBuf,
     /// What the guest calls it.
     pub guest: String,
+    /// What the guest may do in it.
+    pub perms: Perms,
 }
 
 /// A variable for the guest's environment.
@@ -29,13 +33,21 @@ pub struct Preload {
     pub file: PathBuf,
 }
 
-/// Reads `HOST[::GUEST]`.
+/// Reads `HOST[::GUEST][:ro]`; `:rw` says what is the default, for directories whose name ends in `:ro`.
 pub fn directory(text: &str) -> Result<Directory, String> {
-    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    let (names, perms) = match text.rsplit_once(':') {
+        // `data::ro` is the directory `data`, called `ro`.
+        Some((names, "ro")) if !names.ends_with(':') => (names, Perms::READ_ONLY),
+        Some((names, "rw")) if !names.ends_with(':') => (names, Perms::READ_WRITE),
+        _ => (text, Perms::READ_WRITE),
+    };
+    let (host, guest) = names.split_once("::").unwrap_or((names, names));
     if host.is_empty() || guest.is_empty() {
-        return Err("write a directory as HOST or HOST::GUEST, both not empty".to_owned());
+        return Err(
+            "write a directory as HOST or HOST::GUEST, both not empty, with :ro after it to only read".to_owned()
+        );
     }
-    Ok(Directory { host: host.into(), guest: guest.to_owned() })
+    Ok(Directory { host: host.into(), guest: guest.to_owned(), perms })
 }
 
 /// Reads `NAME[=VALUE]`.
@@ -108,6 +120,15 @@ mod tests {
         assert_eq!((both.host, both.guest), ("data".into(), "/in".to_owned()));
         let one = directory(".").unwrap();
         assert_eq!((one.host, one.guest), (".".into(), ".".to_owned()));
+        assert_eq!(one.perms, Perms::READ_WRITE);
+        let closed = directory("data::/in:ro").unwrap();
+        assert_eq!((closed.host, closed.guest, closed.perms), ("data".into(), "/in".to_owned(), Perms::READ_ONLY));
+        assert_eq!(directory("a:ro").unwrap().guest, "a");
+        assert_eq!(directory("a:ro:rw").unwrap().perms, Perms::READ_WRITE);
+        assert_eq!(directory("a:ro:rw").unwrap().guest, "a:ro");
+        let named = directory("data::ro").unwrap();
+        assert_eq!((named.host, named.guest, named.perms), ("data".into(), "ro".to_owned(), Perms::READ_WRITE));
+        assert!(directory(":ro").is_err());
         assert!(directory("::x").is_err() && directory("x::").is_err() && directory("").is_err());
     }
 

@@ -4,14 +4,14 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use hotfoot::{Engine, ExternType, Func, Instance, InstancePre, Linker, Module, Store, Val};
-use hotfoot_wasi::{Perms, WasiCtx, WasiCtxBuilder, p1};
+use hotfoot_wasi::{WasiCtx, p0, p1};
 
 use crate::args::{RunArgs, Source};
 use crate::stopwatch::Stopwatch;
 use crate::wasm_file::WasmFile;
-use crate::{imports, invoke, refusal, stack, types, ui};
+use crate::{imports, invoke, refusal, stack, types, ui, wasi};
 
 /// What the host functions of one run work on.
 struct Host {
@@ -33,7 +33,8 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let engine = args.engine.engine()?;
     let program = args.source.to_string();
     let file = WasmFile::read(&args.source)?;
-    let host = Host { wasi: wasi(args)?, bench_start: None };
+    let own_args = if args.invoke.is_none() { words(args)? } else { Vec::new() };
+    let host = Host { wasi: wasi::context(args, &own_args)?, bench_start: None };
     watch.lap("read");
     let module = compile(&engine, args, &file, &program)?;
     watch.lap("compile");
@@ -41,6 +42,7 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let mut store = Store::new(&engine, host);
     let mut linker = Linker::new(&engine);
     p1::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+    p0::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
     if args.bench_imports {
         add_bench(&mut linker)?;
     }
@@ -75,34 +77,6 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
 
 fn compile(engine: &Engine, args: &RunArgs, file: &WasmFile, name: &str) -> Result<Module> {
     Module::new(engine, &file.bytes).map_err(|error| refusal::explain(&error, &file.bytes, &args.engine, name))
-}
-
-/// What the guest sees of the world: its arguments, and of everything else only what options name.
-fn wasi(args: &RunArgs) -> Result<WasiCtx> {
-    let mut builder = WasiCtxBuilder::new();
-    builder.inherit_stdio();
-    builder.arg(args.source.program_name());
-    if args.invoke.is_none() {
-        for word in words(args)? {
-            builder.arg(word);
-        }
-    }
-    for var in &args.env {
-        let value = match &var.value {
-            Some(value) => value.clone(),
-            None => std::env::var(&var.name).map_err(|_| {
-                anyhow!("there is no variable `{0}` to pass on; give it a value with --env {0}=VALUE", var.name)
-            })?,
-        };
-        builder.env(&var.name, value);
-    }
-    for directory in &args.directories {
-        builder.preopened_dir(&directory.host, &directory.guest, Perms::READ_WRITE).map_err(|error| {
-            let host = directory.host.display();
-            anyhow!("cannot open the directory `{host}`: {}; check what follows --dir", error.root_cause())
-        })?;
-    }
-    Ok(builder.build())
 }
 
 /// ARGS as text: the interface of WASI to its guests has no other kind.
