@@ -92,3 +92,12 @@ fn programs_end_with_their_code() {
     let mut guest = Guest::new(&mut WasiCtxBuilder::new());
     assert_eq!(p1::sched_yield(&mut guest.ctx), Ok(()));
 }
+
+#[test]
+fn as_many_random_bytes_as_are_allowed_and_one_more() {
+    let mut guest = Guest::new(WasiCtxBuilder::new().random(Random::seeded(1)));
+    guest.bytes.resize((64 << 20) + 1, 0);
+    assert_eq!(guest.call(|ctx, mem| p1::random_get(ctx, mem, 0, 64 << 20)), Ok(()));
+    assert_eq!(guest.bytes[64 << 20], 0);
+    assert_eq!(guest.call(|ctx, mem| p1::random_get(ctx, mem, 0, (64 << 20) + 1)), Err(Errno::Inval));
+}

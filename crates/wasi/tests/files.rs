@@ -173,3 +173,23 @@ fn times_can_be_set_on_files_directories_and_links() {
         guest.stat("f", false).unwrap();
     });
 }
+
+/// Opening a pipe waits for its other end, unless one says otherwise; a guest could hang its host so.
+#[test]
+fn a_named_pipe_does_not_hold_who_opens_it() {
+    with_both_walks(|root, walk| {
+        let path = root.join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        let mut guest = Guest::in_dir(root, Perms::READ_WRITE, walk);
+        assert_eq!(guest.open("pipe", 0, WRITE), Err(Errno::Nxio), "nobody reads");
+        let reader = guest.open("pipe", 0, READ).unwrap();
+        assert_eq!(guest.read(reader, 1), Ok(vec![]), "nobody writes");
+        let writer = guest.open("pipe", 0, WRITE).unwrap();
+        assert_eq!(guest.write(writer, b"through"), Ok(7));
+        assert_eq!(guest.read(reader, 10), Ok(b"through".to_vec()));
+        assert_eq!((guest.fdstat(reader).unwrap().1, guest.fd_stat(reader).unwrap().filetype), (0, 0));
+        assert_eq!(guest.seek(reader, 0, 0), Err(Errno::Spipe));
+        p1::fd_fdstat_set_flags(&mut guest.ctx, reader, 4).unwrap();
+        assert_eq!(guest.read(reader, 1), Err(Errno::Again));
+    });
+}

@@ -4,8 +4,10 @@
 mod args;
 mod descriptors;
 mod engine;
+mod escape;
 mod files;
 mod guest;
+mod guests;
 mod hostile;
 mod paths;
 mod poll;

@@ -259,3 +259,20 @@ fn single_intents_can_be_taken_away() {
     assert_eq!(guest.stat("log", true), Err(Errno::Acces));
     assert_eq!(guest.call(|ctx, mem| p1::fd_readdir(ctx, mem, ROOT, DATA, 100, 0, OUT)), Err(Errno::Acces));
 }
+
+/// Our own walk holds a descriptor for each directory that it is inside of, so it goes to a certain depth. The kernel's
+/// has no such limit. Beyond it a guest can still go step by step.
+#[test]
+fn our_own_walk_goes_as_deep_as_is_allowed_and_no_deeper() {
+    let root = tempfile::tempdir().unwrap();
+    let deep = |depth: usize| vec!["d"; depth].join("/");
+    std::fs::create_dir_all(root.path().join(deep(129))).unwrap();
+    std::fs::write(root.path().join(deep(128)).join("f"), "text").unwrap();
+    std::fs::write(root.path().join(deep(129)).join("f"), "text").unwrap();
+    let mut guest = Guest::in_dir(root.path(), Perms::READ_WRITE, Walk::Manual);
+    assert_eq!(guest.contents(&format!("{}/f", deep(128))), Ok(b"text".to_vec()));
+    assert_eq!(guest.contents(&format!("{}/f", deep(129))), Err(Errno::Nametoolong));
+    assert_eq!(guest.contents(&format!("{}/../../d/d/f", deep(128))), Ok(b"text".to_vec()));
+    let mut guest = Guest::in_dir(root.path(), Perms::READ_WRITE, Walk::Auto);
+    assert_eq!(guest.contents(&format!("{}/f", deep(129))), Ok(b"text".to_vec()));
+}

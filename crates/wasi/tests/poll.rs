@@ -143,3 +143,49 @@ fn bad_questions_are_refused() {
         assert_eq!(guest.call(|ctx, mem| p1::poll_oneoff(ctx, mem, 0, 0, count, OUT)), Err(Errno::Inval));
     }
 }
+
+#[test]
+fn no_call_waits_longer_than_the_host_allows() {
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let mut builder = WasiCtxBuilder::new();
+    let mut guest = Guest::new(builder.max_wait(Duration::from_millis(5)).stdin(Stdio::Fd(reader.into())));
+    let start = Instant::now();
+    assert_eq!(guest.read(0, 1), Err(Errno::Timedout));
+    assert_eq!(poll(&mut guest, &[clock(u64::MAX)]), Err(Errno::Timedout));
+    assert_eq!(poll(&mut guest, &[Sub::Read(0), clock(3_600_000_000_000)]), Err(Errno::Timedout));
+    assert!(start.elapsed() >= Duration::from_millis(15));
+    assert_eq!(poll(&mut guest, &[clock(1), clock(u64::MAX)]).map(|events| events.len()), Ok(1), "shorter is fine");
+    p1::fd_fdstat_set_flags(&mut guest.ctx, 0, 4).unwrap();
+    assert_eq!(guest.read(0, 1), Err(Errno::Again), "who does not wait is not told of waiting");
+}
+
+/// A pipe takes what fits at once; a guest that may not wait for ever is never stuck in writing the rest.
+#[test]
+fn a_full_pipe_does_not_hold_a_guest() {
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let mut builder = WasiCtxBuilder::new();
+    let mut guest = Guest::new(builder.max_wait(Duration::from_millis(5)).stdout(Stdio::Fd(writer.into())));
+    let mut taken = 0;
+    let end = loop {
+        match guest.write(1, &[7; 60_000]) {
+            Ok(written) => taken += written,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(end, Errno::Timedout);
+    assert!(taken >= 4096, "{taken}");
+    p1::fd_fdstat_set_flags(&mut guest.ctx, 1, 4).unwrap();
+    assert_eq!(guest.write(1, b"x"), Err(Errno::Again));
+}
+
+#[test]
+fn as_many_subscriptions_as_are_allowed_and_one_more() {
+    let mut guest = Guest::new(&mut WasiCtxBuilder::new());
+    guest.bytes.resize(8193 * 48 + 8193 * 32 + DATA as usize, 0);
+    let events = DATA + 8193 * 48;
+    let ask = |guest: &mut Guest, count| guest.call(|ctx, mem| p1::poll_oneoff(ctx, mem, DATA, events, count, OUT));
+    // All zero: clock 0, due at once.
+    assert_eq!(ask(&mut guest, 8192), Ok(()));
+    assert_eq!(guest.u32_at(OUT), 8192);
+    assert_eq!(ask(&mut guest, 8193), Err(Errno::Inval));
+}

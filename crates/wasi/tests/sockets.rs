@@ -79,3 +79,21 @@ fn bad_questions_are_refused() {
     let no_socket = std::fs::File::open("/dev/null").unwrap();
     assert!(WasiCtxBuilder::new().preopened_socket(no_socket).is_err());
 }
+
+#[test]
+fn no_call_on_a_socket_waits_longer_than_the_host_allows() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut builder = WasiCtxBuilder::new();
+    builder.max_wait(std::time::Duration::from_millis(5)).preopened_socket(listener).unwrap();
+    let mut guest = Guest::new(&mut builder);
+    assert_eq!(accept(&mut guest, 0), Err(Errno::Timedout));
+    let mut peer = TcpStream::connect(address).unwrap();
+    let fd = accept(&mut guest, 0).unwrap();
+    assert_eq!(receive(&mut guest, fd, 1, 0), Err(Errno::Timedout));
+    peer.write_all(b"abc").unwrap();
+    assert_eq!(receive(&mut guest, fd, 100, 2), Ok(b"abc".to_vec()), "waiting for all could be for ever");
+    // Nobody reads at the other end: buffers fill up, and then it is told.
+    let end = (0..10_000).find_map(|_| guest.write(fd, &[0; 60_000]).err());
+    assert_eq!(end, Some(Errno::Timedout));
+}

@@ -23,6 +23,8 @@ use std::sync::OnceLock;
 pub const PATH_BYTES_MAX: usize = 4096;
 /// How many symbolic links one path may go through, as in the kernel.
 const LINKS_MAX: usize = 40;
+/// How many directories our own walk may be inside of at once: it keeps a descriptor for each.
+const DEPTH_MAX: usize = 128;
 /// `RESOLVE_BENEATH` answers `EAGAIN` when a rename races with `..`: after this many tries our own walk decides.
 const RACES_MAX: usize = 8;
 
@@ -180,6 +182,7 @@ impl Walker<'_> {
     fn enter(&mut self, name: &[u8]) -> Result<()> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match retry_on_intr(|| rustix::fs::openat(self.here(), name, flags, Mode::empty())) {
+            Ok(_) if self.entered.len() >= DEPTH_MAX => return Err(Errno::NAMETOOLONG),
             Ok(opened) => self.entered.push(opened),
             Err(error @ (Errno::NOTDIR | Errno::LOOP)) => self.expand(name, error)?,
             Err(error) => return Err(error),
