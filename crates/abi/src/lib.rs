@@ -16,6 +16,7 @@ pub mod exception;
 pub mod gc;
 pub mod trap;
 pub mod tunables;
+pub mod types;
 pub mod vmctx;
 
 const _: () = assert!(size_of::<usize>() == 8, "hotfoot hosts are 64-bit");

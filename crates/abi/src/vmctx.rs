@@ -39,6 +39,8 @@ pub struct VmContext {
     pub builtins: *const *const u8,
     /// The engine-wide type number (`u32`) of each of the module's types.
     pub type_ids: *const u32,
+    /// The engine's displays, see [`types`](crate::types).
+    pub type_displays: *const u32,
 }
 
 /// What compiled code reads and writes of its store.
@@ -141,6 +143,8 @@ pub mod offsets {
     pub const VMCTX_BUILTINS: u32 = offset_of!(VmContext, builtins) as u32;
     /// `VmContext::type_ids`
     pub const VMCTX_TYPE_IDS: u32 = offset_of!(VmContext, type_ids) as u32;
+    /// `VmContext::type_displays`
+    pub const VMCTX_TYPE_DISPLAYS: u32 = offset_of!(VmContext, type_displays) as u32;
     /// `VmStoreContext::stack_limit`
     pub const STORE_STACK_LIMIT: u32 = offset_of!(VmStoreContext, stack_limit) as u32;
     /// `VmStoreContext::last_exit_fp`

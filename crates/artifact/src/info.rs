@@ -8,7 +8,8 @@ use hotfoot_abi::tunables::Tunables;
 use hotfoot_abi::vmctx::Counts;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{EntityType, FuncType, GlobalType, Import, MemoryType, RefType, TableType};
+use crate::defined::{FuncType, SubType};
+use crate::types::{EntityType, GlobalType, Import, MemoryType, RefType, TableType};
 
 /// Under which promises the code was made; compared with the engine's before anything else is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,27 @@ pub enum ConstOp {
     I64Sub,
     /// `i64.mul`
     I64Mul,
+    /// `ref.i31`
+    RefI31,
+    /// `struct.new`, by type.
+    StructNew(u32),
+    /// `struct.new_default`, by type.
+    StructNewDefault(u32),
+    /// `array.new`, by type.
+    ArrayNew(u32),
+    /// `array.new_default`, by type.
+    ArrayNewDefault(u32),
+    /// `array.new_fixed`
+    ArrayNewFixed {
+        /// Its type.
+        ty: u32,
+        /// How many elements it takes from the stack.
+        len: u32,
+    },
+    /// `any.convert_extern`
+    AnyConvertExtern,
+    /// `extern.convert_any`
+    ExternConvertAny,
 }
 
 /// A constant expression: evaluated on a stack, leaves one value. Validated by the compiler.
@@ -139,8 +161,10 @@ pub struct DataSegment {
 pub struct ModuleInfo {
     /// Name of the module, from its name section.
     pub name: Option<String>,
-    /// Function types, by type index.
-    pub types: Vec<FuncType>,
+    /// Defined types, by type index.
+    pub types: Vec<SubType>,
+    /// How many types each group of recursive types has, in order.
+    pub rec_groups: Vec<u32>,
     /// Imports in order.
     pub imports: Vec<Import>,
     /// Every function's type is in a table; this is only how many there are, with imports.
@@ -170,6 +194,43 @@ pub struct ModuleInfo {
 }
 
 impl ModuleInfo {
+    /// The function type with this index; validation and the format promise that it is one.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn func_type(&self, index: u32) -> &FuncType {
+        self.types[index as usize].func().expect("the index of a function's type names a function type")
+    }
+
+    /// How many supertypes a type has, their supertypes included.
+    pub fn type_depth(&self, index: u32) -> u32 {
+        let supertype = |index: &u32| self.types[*index as usize].supertype;
+        std::iter::successors(Some(index), supertype).count() as u32 - 1
+    }
+
+    /// Whether one type is the other or a subtype of it, by what the module declares. Equal types of different groups
+    /// count as different here: only an engine knows that they are equal.
+    pub fn declares_subtype(&self, sub: u32, sup: u32) -> bool {
+        let supertype = |index: &u32| self.types[*index as usize].supertype;
+        std::iter::successors(Some(sub), supertype).any(|index| index == sup)
+    }
+
+    /// Gives the types that entities name other numbers. Defined types and constant expressions keep theirs.
+    pub fn rename_types(&mut self, number: &impl Fn(u32) -> u32) {
+        for import in &mut self.imports {
+            match &mut import.ty {
+                EntityType::Func(ty) | EntityType::Tag(ty) => *ty = number(*ty),
+                EntityType::Table(ty) => ty.element = ty.element.map_types(number),
+                EntityType::Global(ty) => ty.content = ty.content.map_types(number),
+                EntityType::Memory(_) => {}
+            }
+        }
+        self.tables.iter_mut().for_each(|ty| ty.element = ty.element.map_types(number));
+        self.globals.iter_mut().for_each(|ty| ty.content = ty.content.map_types(number));
+        self.tags.iter_mut().for_each(|ty| *ty = number(*ty));
+        self.elements.iter_mut().for_each(|segment| segment.element = segment.element.map_types(number));
+    }
+
     /// The counts that decide the layout of the VM context.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts { escaping_funcs: self.escaping_funcs, ..Counts::default() };

@@ -10,6 +10,7 @@
 
 mod elf;
 mod head;
+mod defined;
 mod info;
 mod read;
 mod section;
@@ -17,14 +18,15 @@ mod types;
 pub mod write;
 
 pub use head::{Key, RECOGNISABLE_LEN, is_artifact, sign};
+pub use defined::{ArrayType, CompositeType, FieldType, FuncType, StorageType, StructType, SubType};
 pub use info::{
     ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, Header, ModuleInfo,
 };
 pub use read::{Artifact, ReadError};
 pub use section::Section;
 pub use types::{
-    EntityIndex, EntityType, Export, FuncType, GlobalType, HeapType, Import, MemoryType, MemoryTypeBuilder,
-    MemoryTypeError, Mutability, RefType, TableType, ValType,
+    EntityIndex, EntityType, Export, GlobalType, HeapType, Import, MemoryType, MemoryTypeBuilder, MemoryTypeError,
+    Mutability, RefType, TableType, ValType,
 };
 pub use write::{Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, Parts, Tables, Trampolines, Trap};
 

@@ -7,15 +7,107 @@ use std::fmt;
 use hotfoot_abi::tunables::MemoryShape;
 use serde::{Deserialize, Serialize};
 
-/// A heap type: what a reference may refer to.
+/// A heap type: what a reference may refer to. Concrete types are named by number, see [`crate::defined`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HeapType {
+    /// Any value of the guest's own: what `eq` has, and host values that were converted.
+    Any,
+    /// What can be compared with `ref.eq`.
+    Eq,
+    /// Integers of 31 bits.
+    I31,
+    /// Any struct.
+    Struct,
+    /// Any array.
+    Array,
+    /// Nothing, below `any`.
+    None,
     /// Any function.
     Func,
+    /// Nothing, below `func`.
+    NoFunc,
     /// Any value of the host.
     Extern,
+    /// Nothing, below `extern`.
+    NoExtern,
     /// Any exception.
     Exn,
+    /// Nothing, below `exn`.
+    NoExn,
+    /// Functions of one type.
+    ConcreteFunc(u32),
+    /// Structs of one type.
+    ConcreteStruct(u32),
+    /// Arrays of one type.
+    ConcreteArray(u32),
+}
+
+impl HeapType {
+    /// The largest type of its hierarchy: `any`, `func`, `extern` or `exn`.
+    pub fn top(self) -> HeapType {
+        use HeapType as H;
+        match self {
+            H::Any | H::Eq | H::I31 | H::Struct | H::Array | H::None | H::ConcreteStruct(_) | H::ConcreteArray(_) => {
+                H::Any
+            }
+            H::Func | H::NoFunc | H::ConcreteFunc(_) => H::Func,
+            H::Extern | H::NoExtern => H::Extern,
+            H::Exn | H::NoExn => H::Exn,
+        }
+    }
+
+    /// The smallest type of its hierarchy, to which no value belongs but null.
+    pub fn bottom(self) -> HeapType {
+        match self.top() {
+            HeapType::Func => HeapType::NoFunc,
+            HeapType::Extern => HeapType::NoExtern,
+            HeapType::Exn => HeapType::NoExn,
+            _ => HeapType::None,
+        }
+    }
+
+    /// The number of a concrete type.
+    pub fn concrete(self) -> Option<u32> {
+        match self {
+            HeapType::ConcreteFunc(number) | HeapType::ConcreteStruct(number) | HeapType::ConcreteArray(number) => {
+                Some(number)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether references to it may be to what the collector moves. Functions never are.
+    pub fn is_collected(self) -> bool {
+        self.top() != HeapType::Func
+    }
+
+    /// The same type with another number.
+    pub fn map_types(self, number: &impl Fn(u32) -> u32) -> HeapType {
+        match self {
+            HeapType::ConcreteFunc(ty) => HeapType::ConcreteFunc(number(ty)),
+            HeapType::ConcreteStruct(ty) => HeapType::ConcreteStruct(number(ty)),
+            HeapType::ConcreteArray(ty) => HeapType::ConcreteArray(number(ty)),
+            ty => ty,
+        }
+    }
+
+    /// Whether it is `expected` or a subtype of it (section 3.3.3 "Heap Types"); `is_subtype` answers for two numbers.
+    pub fn matches(self, expected: HeapType, is_subtype: impl FnOnce(u32, u32) -> bool) -> bool {
+        use HeapType as H;
+        if self == expected || self == expected.bottom() {
+            return true;
+        }
+        match (self, expected) {
+            (H::ConcreteFunc(sub), H::ConcreteFunc(sup))
+            | (H::ConcreteStruct(sub), H::ConcreteStruct(sup))
+            | (H::ConcreteArray(sub), H::ConcreteArray(sup)) => is_subtype(sub, sup),
+            (_, H::Any | H::Func | H::Extern | H::Exn) => self.top() == expected,
+            (H::I31 | H::Struct | H::Array | H::ConcreteStruct(_) | H::ConcreteArray(_), H::Eq)
+            | (H::ConcreteStruct(_), H::Struct)
+            | (H::ConcreteArray(_), H::Array) => true,
+            _ => false,
+        }
+    }
 }
 
 /// A reference type.
@@ -58,27 +150,21 @@ impl ValType {
     pub fn is_float_or_vector(self) -> bool {
         matches!(self, ValType::F32 | ValType::F64 | ValType::V128)
     }
-}
 
-/// A function type.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct FuncType {
-    /// Parameter types.
-    pub params: Vec<ValType>,
-    /// Result types.
-    pub results: Vec<ValType>,
-}
-
-impl FuncType {
-    /// Whether results are returned through a result area, see [`hotfoot_abi::call`].
-    pub fn results_use_area(&self) -> bool {
-        let floats = self.results.iter().filter(|ty| ty.is_float_or_vector()).count();
-        hotfoot_abi::call::results_use_area(self.results.len() - floats, floats)
+    /// The same type with other numbers for concrete types.
+    pub fn map_types(self, number: &impl Fn(u32) -> u32) -> ValType {
+        match self {
+            ValType::Ref(reference) => ValType::Ref(reference.map_types(number)),
+            ty => ty,
+        }
     }
 
-    /// Slots that a call from or to the host needs.
-    pub fn slots(&self) -> usize {
-        self.params.len().max(self.results.len())
+    /// Whether it is `expected` or a subtype of it; `is_subtype` answers for two concrete types.
+    pub fn matches(self, expected: ValType, is_subtype: impl FnOnce(u32, u32) -> bool) -> bool {
+        match (self, expected) {
+            (ValType::Ref(actual), ValType::Ref(expected)) => actual.matches(expected, is_subtype),
+            (actual, expected) => actual == expected,
+        }
     }
 }
 
@@ -170,19 +256,14 @@ pub struct Export {
 }
 
 impl RefType {
-    /// A reference type.
-    pub fn new(nullable: bool, heap: HeapType) -> RefType {
-        RefType { nullable, heap }
+    /// The same type with another number for a concrete type.
+    pub fn map_types(self, number: &impl Fn(u32) -> u32) -> RefType {
+        RefType { nullable: self.nullable, heap: self.heap.map_types(number) }
     }
 
-    /// Whether null belongs to the type.
-    pub fn is_nullable(&self) -> bool {
-        self.nullable
-    }
-
-    /// What is referred to.
-    pub fn heap_type(&self) -> HeapType {
-        self.heap
+    /// Whether it is `expected` or a subtype of it; `is_subtype` answers for two concrete types.
+    pub fn matches(self, expected: RefType, is_subtype: impl FnOnce(u32, u32) -> bool) -> bool {
+        (expected.nullable || !self.nullable) && self.heap.matches(expected.heap, is_subtype)
     }
 }
 
@@ -198,20 +279,36 @@ impl ValType {
 impl fmt::Display for HeapType {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            HeapType::Any => "any",
+            HeapType::Eq => "eq",
+            HeapType::I31 => "i31",
+            HeapType::Struct => "struct",
+            HeapType::Array => "array",
+            HeapType::None => "none",
             HeapType::Func => "func",
+            HeapType::NoFunc => "nofunc",
             HeapType::Extern => "extern",
+            HeapType::NoExtern => "noextern",
             HeapType::Exn => "exn",
+            HeapType::NoExn => "noexn",
+            HeapType::ConcreteFunc(number) | HeapType::ConcreteStruct(number) | HeapType::ConcreteArray(number) => {
+                return number.fmt(formatter);
+            }
         })
     }
 }
 
+/// In the text format, with the abbreviations of nullable abstract types: `funcref`, `nullref`, `(ref null 3)`.
 impl fmt::Display for RefType {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.nullable, self.heap) {
-            (true, HeapType::Func) => formatter.write_str("funcref"),
-            (true, HeapType::Extern) => formatter.write_str("externref"),
-            (true, HeapType::Exn) => formatter.write_str("exnref"),
             (false, heap) => write!(formatter, "(ref {heap})"),
+            (true, HeapType::None) => formatter.write_str("nullref"),
+            (true, HeapType::NoFunc) => formatter.write_str("nullfuncref"),
+            (true, HeapType::NoExtern) => formatter.write_str("nullexternref"),
+            (true, HeapType::NoExn) => formatter.write_str("nullexnref"),
+            (true, heap) if heap.concrete().is_some() => write!(formatter, "(ref null {heap})"),
+            (true, heap) => write!(formatter, "{heap}ref"),
         }
     }
 }
@@ -226,53 +323,6 @@ impl fmt::Display for ValType {
             ValType::V128 => formatter.write_str("v128"),
             ValType::Ref(reference) => reference.fmt(formatter),
         }
-    }
-}
-
-/// In the text format: `(func (param i32 i32) (result i64))`.
-impl fmt::Display for FuncType {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("(func")?;
-        for (keyword, types) in [("param", &self.params), ("result", &self.results)] {
-            if !types.is_empty() {
-                write!(formatter, " ({keyword}")?;
-                types.iter().try_for_each(|ty| write!(formatter, " {ty}"))?;
-                formatter.write_str(")")?;
-            }
-        }
-        formatter.write_str(")")
-    }
-}
-
-impl TableType {
-    /// A table of at least `minimum` and at most `maximum` elements, indexed by i32.
-    pub fn new(element: RefType, minimum: u32, maximum: Option<u32>) -> TableType {
-        TableType { element, index64: false, minimum: minimum.into(), maximum: maximum.map(u64::from) }
-    }
-
-    /// A table indexed by i64.
-    pub fn new64(element: RefType, minimum: u64, maximum: Option<u64>) -> TableType {
-        TableType { element, index64: true, minimum, maximum }
-    }
-
-    /// What the elements are.
-    pub fn element(&self) -> &RefType {
-        &self.element
-    }
-
-    /// Initial size in elements.
-    pub fn minimum(&self) -> u64 {
-        self.minimum
-    }
-
-    /// Largest size in elements.
-    pub fn maximum(&self) -> Option<u64> {
-        self.maximum
-    }
-
-    /// Indexed by i64.
-    pub fn is_64(&self) -> bool {
-        self.index64
     }
 }
 
@@ -435,23 +485,6 @@ pub enum Mutability {
     Const,
     /// It can.
     Var,
-}
-
-impl GlobalType {
-    /// A global that holds `content`.
-    pub fn new(content: ValType, mutability: Mutability) -> GlobalType {
-        GlobalType { content, mutable: mutability == Mutability::Var }
-    }
-
-    /// What it holds.
-    pub fn content(&self) -> &ValType {
-        &self.content
-    }
-
-    /// Whether it can be set.
-    pub fn mutability(&self) -> Mutability {
-        if self.mutable { Mutability::Var } else { Mutability::Const }
-    }
 }
 
 /// Sizes as the text format writes them: `1 10`, or `i64 1`.

@@ -2,9 +2,9 @@
 
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{
-    Address, Artifact, CallSite, CodeRange, EntityIndex, EntityType, Export, FuncType, FunctionName, Handler, Header,
-    Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, Tables, Trampolines, Trap, ValType, is_artifact,
-    sign,
+    Address, Artifact, CallSite, CodeRange, CompositeType, EntityIndex, EntityType, Export, FuncType, FunctionName,
+    Handler, Header, Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, SubType, Tables, Trampolines, Trap,
+    ValType, is_artifact, sign,
 };
 use object::{Object, ObjectSection};
 
@@ -17,7 +17,8 @@ fn parts() -> Parts {
             tunables: hotfoot_abi::tunables::Tunables::default(),
         },
         info: ModuleInfo {
-            types: vec![FuncType { params: vec![ValType::I32], results: vec![] }],
+            types: vec![SubType::of(CompositeType::Func(FuncType { params: vec![ValType::I32], results: vec![] }))],
+            rec_groups: vec![1],
             imports: vec![Import { module: "env".into(), name: "f".into(), ty: EntityType::Func(0) }],
             num_funcs: 3,
             escaping_funcs: 1,

@@ -115,7 +115,8 @@ pub fn text(value: &Val) -> String {
         Val::FuncRef(Some(_)) => "funcref".to_owned(),
         Val::ExternRef(Some(_)) => "externref".to_owned(),
         Val::ExnRef(Some(_)) => "exnref".to_owned(),
-        Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => "null".to_owned(),
+        Val::AnyRef(Some(_)) => "anyref".to_owned(),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) | Val::AnyRef(None) => "null".to_owned(),
     }
 }
 

@@ -54,7 +54,7 @@ fn limits(minimum: u64, maximum: Option<u64>, unit: &str) -> String {
 /// [import matching]: https://webassembly.github.io/spec/core/exec/modules.html#external-typing
 pub fn fits(offered: &ExternType, wanted: &ExternType) -> bool {
     match (offered, wanted) {
-        (ExternType::Func(a), ExternType::Func(b)) => func_text(a) == func_text(b),
+        (ExternType::Func(a), ExternType::Func(b)) => a.matches(b) || func_text(a) == func_text(b),
         (ExternType::Global(a), ExternType::Global(b)) => global_text(a) == global_text(b),
         (ExternType::Memory(a), ExternType::Memory(b)) => {
             a.is_64() == b.is_64()

@@ -5,17 +5,20 @@
 //!
 //! Invariant: a decoded [`Module`] fits the artifact: its VM context is smaller than 2 GiB and offsets fit 32 bits.
 
+use cranelift_codegen::ir::Type;
 use hotfoot_abi::vmctx::{Counts, VmLayout};
 use hotfoot_artifact::{
-    ConstExpr, ConstOp, EntityIndex, EntityType, Export, FuncType, FunctionName, GlobalType, HeapType, Import,
-    MemoryType, ModuleInfo, RefType, TableType, ValType,
+    ConstExpr, ConstOp, EntityIndex, EntityType, Export, FuncType, FunctionName, GlobalType, Import, MemoryType,
+    ModuleInfo, TableType, ValType,
 };
 use wasmparser::{
-    AbstractHeapType, CompositeInnerType, ExternalKind, FuncToValidate, FunctionBody, KnownCustom, Parser, Payload,
-    SubType, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    ExternalKind, FuncToValidate, FunctionBody, KnownCustom, Parser, Payload, TableInit, TypeRef, ValidPayload,
+    Validator, ValidatorResources, WasmFeatures,
 };
 
 use crate::metadata::BranchHint;
+use crate::translate::env::clif_type;
+use crate::types::Types;
 use crate::{Error, init, metadata};
 
 /// Largest VM context in bytes: offsets in it are 31-bit immediates.
@@ -30,8 +33,10 @@ pub(crate) struct Module {
     pub(crate) layout: VmLayout,
     /// Type index of each function, imports first.
     pub(crate) function_types: Vec<u32>,
-    /// For each type, the first one with the same parameters and results.
+    /// For each function type, the first one that is called in the same way; itself for other types.
     pub(crate) canonical_types: Vec<u32>,
+    /// How to read the types that the module's binary names.
+    pub(crate) types: Types,
     /// Defined functions that a reference can name, ascending.
     pub(crate) escaping: Vec<u32>,
     /// Items of element segments that hold functions.
@@ -104,6 +109,7 @@ impl Module {
             layout: VmLayout::new(counts),
             function_types: Vec::new(),
             canonical_types: Vec::new(),
+            types: Types::default(),
             escaping: Vec::new(),
             elements: Vec::new(),
             data: Vec::new(),
@@ -124,7 +130,9 @@ impl Module {
         match payload {
             Payload::TypeSection(section) => {
                 for group in section {
-                    self.types(group?)?;
+                    let types = self.types.group(group?)?;
+                    info.rec_groups.push(types.len() as u32);
+                    info.types.extend(types);
                 }
             }
             Payload::ImportSection(section) => {
@@ -153,9 +161,9 @@ impl Module {
             Payload::GlobalSection(section) => {
                 for global in section.into_iter_with_offsets() {
                     let (offset, global) = global?;
-                    let init = init::const_expr(&global.init_expr)?;
+                    let init = init::const_expr(&self.types, &global.init_expr)?;
                     self.escape(&init);
-                    self.info.globals.push(global_type(global.ty, offset)?);
+                    self.info.globals.push(global_type(&self.types, global.ty, offset)?);
                     self.info.global_inits.push(init);
                 }
             }
@@ -196,17 +204,6 @@ impl Module {
         Ok(())
     }
 
-    fn types(&mut self, group: wasmparser::RecGroup) -> Result<(), Error> {
-        let several = group.types().len() != 1;
-        for (offset, ty) in group.into_types_and_offsets() {
-            if several {
-                return Err(Error::unsupported("garbage-collected types (a group of recursive types)", offset));
-            }
-            self.info.types.push(func_type(ty, offset)?);
-        }
-        Ok(())
-    }
-
     fn import(&mut self, import: wasmparser::Import<'_>, offset: u64) -> Result<(), Error> {
         let info = &mut self.info;
         let ty = match import.ty {
@@ -215,7 +212,7 @@ impl Module {
                 EntityType::Func(ty)
             }
             TypeRef::Table(ty) => {
-                info.tables.push(table_type(ty, offset)?);
+                info.tables.push(table_type(&self.types, ty, offset)?);
                 EntityType::Table(info.tables[info.tables.len() - 1])
             }
             TypeRef::Memory(ty) => {
@@ -223,7 +220,7 @@ impl Module {
                 EntityType::Memory(info.memories[info.memories.len() - 1])
             }
             TypeRef::Global(ty) => {
-                info.globals.push(global_type(ty, offset)?);
+                info.globals.push(global_type(&self.types, ty, offset)?);
                 EntityType::Global(info.globals[info.globals.len() - 1])
             }
             TypeRef::Tag(tag) => {
@@ -237,10 +234,10 @@ impl Module {
     }
 
     fn table(&mut self, table: wasmparser::Table<'_>, offset: u64) -> Result<(), Error> {
-        self.info.tables.push(table_type(table.ty, offset)?);
+        self.info.tables.push(table_type(&self.types, table.ty, offset)?);
         let init = match table.init {
             TableInit::RefNull => None,
-            TableInit::Expr(expr) => Some(init::const_expr(&expr)?),
+            TableInit::Expr(expr) => Some(init::const_expr(&self.types, &expr)?),
         };
         if let Some(init) = &init {
             self.escape(init);
@@ -288,8 +285,12 @@ impl Module {
         }
         self.layout = VmLayout::new(self.counts);
         let mut first = std::collections::HashMap::new();
-        let types = self.info.types.iter().enumerate();
-        self.canonical_types = types.map(|(index, ty)| *first.entry(ty).or_insert(index as u32)).collect();
+        let types = self.info.types.iter().zip(0..);
+        let canonical = types.map(|(ty, index)| match ty.func() {
+            Some(ty) => *first.entry(call_shape(ty)).or_insert(index),
+            None => index,
+        });
+        self.canonical_types = canonical.collect();
         metadata::complete(self);
         Ok(())
     }
@@ -312,55 +313,17 @@ fn context_size(counts: &Counts) -> u64 {
     256 + items.into_iter().map(|count| u64::from(count) * 32).sum::<u64>()
 }
 
-fn func_type(ty: SubType, offset: u64) -> Result<FuncType, Error> {
-    if !ty.is_final || !ty.supertype_idxs.is_empty() {
-        return Err(Error::unsupported("garbage-collected types (subtyping)", offset));
-    }
-    if ty.composite_type.shared {
-        return Err(Error::unsupported("shared types", offset));
-    }
-    let CompositeInnerType::Func(ty) = ty.composite_type.inner else {
-        return Err(Error::unsupported("garbage-collected types (a struct, array or continuation)", offset));
-    };
-    let convert =
-        |types: &[wasmparser::ValType]| types.iter().map(|ty| val_type(*ty, offset)).collect::<Result<Vec<_>, _>>();
-    Ok(FuncType { params: convert(ty.params())?, results: convert(ty.results())? })
+/// What decides how functions of a type are called: how values are held, not which references they are.
+fn call_shape(ty: &FuncType) -> (Vec<Type>, Vec<Type>) {
+    let held = |types: &[ValType]| types.iter().map(|ty| clif_type(*ty)).collect();
+    (held(&ty.params), held(&ty.results))
 }
 
-/// Converts a value type; `offset` is where to say that an unsupported one is.
-pub(crate) fn val_type(ty: wasmparser::ValType, offset: u64) -> Result<ValType, Error> {
-    Ok(match ty {
-        wasmparser::ValType::I32 => ValType::I32,
-        wasmparser::ValType::I64 => ValType::I64,
-        wasmparser::ValType::F32 => ValType::F32,
-        wasmparser::ValType::F64 => ValType::F64,
-        wasmparser::ValType::V128 => ValType::V128,
-        wasmparser::ValType::Ref(ty) => ValType::Ref(ref_type(ty, offset)?),
-    })
-}
-
-/// Converts a reference type.
-pub(crate) fn ref_type(ty: wasmparser::RefType, offset: u64) -> Result<RefType, Error> {
-    Ok(RefType { nullable: ty.is_nullable(), heap: heap_type(ty.heap_type(), offset)? })
-}
-
-/// Converts a heap type.
-pub(crate) fn heap_type(ty: wasmparser::HeapType, offset: u64) -> Result<HeapType, Error> {
-    use wasmparser::HeapType as H;
-    match ty {
-        H::Abstract { shared: false, ty: AbstractHeapType::Func } => Ok(HeapType::Func),
-        H::Abstract { shared: false, ty: AbstractHeapType::Extern } => Ok(HeapType::Extern),
-        H::Abstract { shared: false, ty: AbstractHeapType::Exn } => Ok(HeapType::Exn),
-        H::Abstract { .. } => Err(Error::unsupported(format!("garbage collection (the type {ty:?})"), offset)),
-        _ => Err(Error::unsupported("typed function references", offset)),
-    }
-}
-
-fn table_type(ty: wasmparser::TableType, offset: u64) -> Result<TableType, Error> {
+fn table_type(types: &Types, ty: wasmparser::TableType, offset: u64) -> Result<TableType, Error> {
     if ty.shared {
         return Err(Error::unsupported("shared tables", offset));
     }
-    let element = ref_type(ty.element_type, offset)?;
+    let element = types.ref_type(ty.element_type, offset)?;
     Ok(TableType { element, index64: ty.table64, minimum: ty.initial, maximum: ty.maximum })
 }
 
@@ -372,9 +335,9 @@ fn memory_type(ty: wasmparser::MemoryType, offset: u64) -> Result<MemoryType, Er
     Ok(MemoryType { index64: ty.memory64, shared: false, page_size_log2, minimum: ty.initial, maximum: ty.maximum })
 }
 
-fn global_type(ty: wasmparser::GlobalType, offset: u64) -> Result<GlobalType, Error> {
+fn global_type(types: &Types, ty: wasmparser::GlobalType, offset: u64) -> Result<GlobalType, Error> {
     if ty.shared {
         return Err(Error::unsupported("shared globals", offset));
     }
-    Ok(GlobalType { content: val_type(ty.content_type, offset)?, mutable: ty.mutable })
+    Ok(GlobalType { content: types.val_type(ty.content_type, offset)?, mutable: ty.mutable })
 }

@@ -305,15 +305,16 @@ impl Worker {
     /// Compiles the trampolines of the module's types.
     fn trampolines(&mut self, isa: &dyn TargetIsa, module: &Module) -> Result<Vec<(u32, Code, Code)>, Error> {
         let own = module.canonical_types.iter().zip(0..).filter(|(canonical, index)| *canonical == index);
-        own.map(|(_, index)| {
-            let ty = &module.info.types[index as usize];
-            trampoline::entry(&mut self.context, &mut self.builder, isa, ty);
-            let entry = self.generate(isa, || format!("the entry trampoline of type {index}"))?;
-            trampoline::host(&mut self.context, &mut self.builder, isa, ty);
-            let host = self.generate(isa, || format!("the host trampoline of type {index}"))?;
-            Ok((index, entry, host))
-        })
-        .collect()
+        let functions = own.filter_map(|(_, index)| Some((index, module.info.types[index as usize].func()?)));
+        functions
+            .map(|(index, ty)| {
+                trampoline::entry(&mut self.context, &mut self.builder, isa, ty);
+                let entry = self.generate(isa, || format!("the entry trampoline of type {index}"))?;
+                trampoline::host(&mut self.context, &mut self.builder, isa, ty);
+                let host = self.generate(isa, || format!("the host trampoline of type {index}"))?;
+                Ok((index, entry, host))
+            })
+            .collect()
     }
 }
 

@@ -4,10 +4,11 @@ use hotfoot_artifact::{ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, 
 use wasmparser::{DataKind, ElementKind, Operator};
 
 use crate::Error;
-use crate::decode::{Module, heap_type, ref_type};
+use crate::decode::Module;
+use crate::types::Types;
 
 /// Decodes a constant expression that the validator accepted.
-pub(crate) fn const_expr(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Error> {
+pub(crate) fn const_expr(types: &Types, expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Error> {
     use Operator as O;
     let mut ops = Vec::new();
     let mut reader = expr.get_operators_reader();
@@ -22,7 +23,7 @@ pub(crate) fn const_expr(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, 
             O::V128Const { value } => ConstOp::V128(*value.bytes()),
             O::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
             O::RefNull { hty } => {
-                heap_type(hty, offset)?;
+                types.heap_type(hty, offset)?;
                 ConstOp::RefNull
             }
             O::RefFunc { function_index } => ConstOp::RefFunc(function_index),
@@ -32,6 +33,16 @@ pub(crate) fn const_expr(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, 
             O::I64Add => ConstOp::I64Add,
             O::I64Sub => ConstOp::I64Sub,
             O::I64Mul => ConstOp::I64Mul,
+            O::RefI31 => ConstOp::RefI31,
+            O::StructNew { struct_type_index } => ConstOp::StructNew(struct_type_index),
+            O::StructNewDefault { struct_type_index } => ConstOp::StructNewDefault(struct_type_index),
+            O::ArrayNew { array_type_index } => ConstOp::ArrayNew(array_type_index),
+            O::ArrayNewDefault { array_type_index } => ConstOp::ArrayNewDefault(array_type_index),
+            O::ArrayNewFixed { array_type_index, array_size } => {
+                ConstOp::ArrayNewFixed { ty: array_type_index, len: array_size }
+            }
+            O::AnyConvertExtern => ConstOp::AnyConvertExtern,
+            O::ExternConvertAny => ConstOp::ExternConvertAny,
             other => return Err(Error::unsupported(format!("{other:?} in a constant expression"), offset)),
         });
     }
@@ -44,7 +55,7 @@ pub(crate) fn element(module: &mut Module, segment: wasmparser::Element<'_>) -> 
         ElementKind::Passive => ElementMode::Passive,
         ElementKind::Declared => ElementMode::Declared,
         ElementKind::Active { table_index, offset_expr } => {
-            ElementMode::Active { table: table_index.unwrap_or(0), offset: const_expr(&offset_expr)? }
+            ElementMode::Active { table: table_index.unwrap_or(0), offset: const_expr(&module.types, &offset_expr)? }
         }
     };
     let start = module.elements.len();
@@ -58,8 +69,9 @@ pub(crate) fn element(module: &mut Module, segment: wasmparser::Element<'_>) -> 
             (RefType::FUNCREF, None)
         }
         wasmparser::ElementItems::Expressions(ty, items) => {
-            let element = ref_type(ty, segment.range.start)?;
-            let items = items.into_iter().map(|item| const_expr(&item?)).collect::<Result<Vec<_>, Error>>()?;
+            let element = module.types.ref_type(ty, segment.range.start)?;
+            let items =
+                items.into_iter().map(|item| const_expr(&module.types, &item?)).collect::<Result<Vec<_>, Error>>()?;
             for item in &items {
                 module.escape(item);
             }
@@ -97,7 +109,7 @@ pub(crate) fn data(module: &mut Module, segment: wasmparser::Data<'_>) -> Result
     let mode = match segment.kind {
         DataKind::Passive => DataMode::Passive,
         DataKind::Active { memory_index, offset_expr } => {
-            DataMode::Active { memory: memory_index, offset: const_expr(&offset_expr)? }
+            DataMode::Active { memory: memory_index, offset: const_expr(&module.types, &offset_expr)? }
         }
     };
     let start = module.data.len() as u64;

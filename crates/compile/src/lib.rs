@@ -22,6 +22,7 @@ mod settings;
 mod target;
 mod trampoline;
 mod translate;
+mod types;
 
 use std::path::PathBuf;
 

@@ -224,7 +224,7 @@ impl Default for Features {
             multi_memory: true,
             memory64: true,
             extended_const: true,
-            function_references: false,
+            function_references: true,
             gc: false,
             exceptions: true,
             wide_arithmetic: false,
@@ -326,7 +326,7 @@ switches! {
     wasm_memory64 => memory64;
     /// Arithmetic in constant expressions. Default: on.
     wasm_extended_const => extended_const;
-    /// Typed function references. Default: off, not supported yet.
+    /// Typed function references, and references that cannot be null. Default: on.
     wasm_function_references => function_references;
     /// Garbage collection. Default: off, not supported yet.
     wasm_gc => gc;

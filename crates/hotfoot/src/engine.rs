@@ -9,7 +9,7 @@ use hotfoot_abi::tunables::Tunables;
 
 use crate::config::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 use crate::pool::{PoolMetrics, Pools};
-use crate::types::TypeRegistry;
+use crate::types::registry::TypeRegistry;
 use crate::vm::allocator::{InstanceAllocator, OnDemand};
 use crate::vm::context::IdleStore;
 use crate::vm::stock::Stock;
@@ -39,7 +39,7 @@ pub struct Shared {
     epoch: Epoch,
     pools: Arc<Pools>,
     config: Config,
-    types: TypeRegistry,
+    types: Arc<TypeRegistry>,
     allocator: Box<dyn InstanceAllocator>,
     /// Made when something is compiled first; see `compiler`.
     compiler: OnceLock<Arc<dyn Any + Send + Sync>>,
@@ -65,9 +65,11 @@ impl Drop for Engine {
     }
 }
 
+/// # Panics
+/// When the host has no address space for one more engine; [`Engine::new`] says so instead.
 impl Default for Engine {
     fn default() -> Engine {
-        Engine::with(Config::new())
+        Engine::new(&Config::new()).unwrap_or_else(|error| panic!("{error:#}"))
     }
 }
 
@@ -93,7 +95,7 @@ impl Engine {
         if let InstanceAllocationStrategy::Pooling(pool) = &config.allocation_strategy {
             check_pool(pool)?;
         }
-        let engine = Engine::with(config.clone());
+        let engine = Engine::with(config.clone())?;
         if let InstanceAllocationStrategy::Pooling(pool) = &config.allocation_strategy
             && let Some(idle_timeout) = pool.idle_timeout
         {
@@ -102,7 +104,7 @@ impl Engine {
         Ok(engine)
     }
 
-    fn with(mut config: Config) -> Engine {
+    fn with(mut config: Config) -> Result<Engine> {
         config.fit_address_space(address_space_limit());
         if config.tunables.signals_based_traps {
             signal::install();
@@ -116,11 +118,11 @@ impl Engine {
             epoch: Epoch::default(),
             pools: Arc::default(),
             config,
-            types: TypeRegistry::default(),
+            types: Arc::new(TypeRegistry::new().context("cannot reserve address space for the engine's types")?),
             allocator,
             compiler: OnceLock::new(),
         };
-        Engine { shared: Arc::new(shared) }
+        Ok(Engine { shared: Arc::new(shared) })
     }
 
     /// Whether both are the same engine.
@@ -194,7 +196,7 @@ impl Engine {
         &self.shared.config.tunables
     }
 
-    pub(crate) fn types(&self) -> &TypeRegistry {
+    pub(crate) fn types(&self) -> &Arc<TypeRegistry> {
         &self.shared.types
     }
 

@@ -10,8 +10,8 @@ use crate::store::AsContextMut;
 use crate::tag::Tag;
 use crate::types::{FuncType, TagType};
 use crate::value::Val;
-use crate::vm::exception::Thrown;
-use crate::vm::store::StoreId;
+use crate::vm::exception::{TagPtr, Thrown};
+use crate::vm::store::{StoreId, VmStore};
 
 /// An exception as a value: an `exnref`. Lives in a store; handles are [`Rooted`].
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl ThrownException {
         let store = store.vm();
         check_store(tag.store_id(), store);
         let thrown = store.new_exception(tag.pointer(), fields)?;
-        Ok(ThrownException::from_parts(store.id(), store.tag_type(tag.pointer()), thrown))
+        Ok(ThrownException::from_parts(store, tag.pointer(), thrown))
     }
 
     fn parts(&self, mut store: impl AsContextMut) -> Result<(Tag, Vec<Val>)> {
@@ -133,8 +133,9 @@ impl ThrownException {
         Ok(self.parts(store)?.1.into_iter())
     }
 
-    pub(crate) fn from_parts(store: StoreId, ty: FuncType, thrown: Thrown) -> ThrownException {
-        ThrownException { store, ty, thrown }
+    pub(crate) fn from_parts(store: &VmStore, tag: TagPtr, thrown: Thrown) -> ThrownException {
+        let ty = FuncType::from_number(store.engine().types(), store.tag_type_id(tag));
+        ThrownException { store: store.id(), ty, thrown }
     }
 
     pub(crate) fn store_id(&self) -> StoreId {

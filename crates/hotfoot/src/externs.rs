@@ -1,5 +1,7 @@
 //! What can be imported and exported.
 
+use hotfoot_artifact::EntityType;
+
 use crate::func::Func;
 use crate::global::Global;
 use crate::memory::Memory;
@@ -52,16 +54,18 @@ impl Extern {
 
     /// Its type now: a memory's or table's minimum is its current size.
     pub fn ty(&self, store: impl AsContext) -> ExternType {
-        self.type_in(store.as_context().vm())
+        let store = store.as_context();
+        ExternType::from_raw(store.engine().types(), &self.raw_type(store.vm()))
     }
 
-    pub(crate) fn type_in(&self, store: &VmStore) -> ExternType {
+    /// Its type now, as the runtime holds it.
+    pub(crate) fn raw_type(&self, store: &VmStore) -> EntityType {
         match self {
-            Extern::Func(func) => ExternType::Func(func.type_in(store).clone()),
-            Extern::Global(global) => ExternType::Global(global.type_in()),
-            Extern::Table(table) => ExternType::Table(table.type_in(store)),
-            Extern::Memory(memory) => ExternType::Memory(memory.type_in(store)),
-            Extern::Tag(tag) => ExternType::Tag(tag.type_in(store)),
+            Extern::Func(func) => EntityType::Func(func.type_number(store)),
+            Extern::Global(global) => EntityType::Global(global.raw_type()),
+            Extern::Table(table) => EntityType::Table(table.raw_type(store)),
+            Extern::Memory(memory) => EntityType::Memory(memory.type_in(store)),
+            Extern::Tag(tag) => EntityType::Tag(tag.type_number(store)),
         }
     }
 

@@ -44,7 +44,7 @@ impl Func {
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Func {
         let mut store = store.as_context_mut();
-        let ty = store.engine().types().adopt(ty);
+        let ty = ty.adopted_by(store.engine());
         let pointer = store.vm().new_host_func(hostcall::untyped(ty, func));
         Func { store: store.vm().id(), pointer }
     }
@@ -65,7 +65,8 @@ impl Func {
 
     /// Its type.
     pub fn ty(&self, store: impl AsContext) -> FuncType {
-        self.type_in(store.as_context().vm()).clone()
+        let store = store.as_context();
+        FuncType::from_number(store.engine().types(), self.type_number(store.vm()))
     }
 
     /// Calls the function.
@@ -79,8 +80,7 @@ impl Func {
     pub fn call(&self, mut store: impl AsContextMut, params: &[Val], results: &mut [Val]) -> Result<()> {
         let mut store = store.as_context_mut();
         check_store(self.store, store.vm());
-        let ty = self.type_in(store.vm()).clone();
-        call::call_values(store, self.pointer, &ty, params, results)
+        call::call_values(store, self.pointer, params, results)
     }
 
     /// The function as one of a Rust type, which makes calls fast.
@@ -94,13 +94,14 @@ impl Func {
     {
         let store = store.as_context();
         check_store(self.store, store.vm());
-        let handle = TypedHandle::new(self.pointer, self.type_in(store.vm()))?;
+        let handle = TypedHandle::new(self.pointer, store.engine(), self.type_number(store.vm()))?;
         Ok(TypedFunc::from_parts(*self, handle))
     }
 
-    pub(crate) fn type_in<'a>(&self, store: &'a VmStore) -> &'a FuncType {
+    /// The engine's number of its type.
+    pub(crate) fn type_number(&self, store: &VmStore) -> u32 {
         check_store(self.store, store);
-        store.engine().types().get(store.func_type_id(self.pointer))
+        store.func_type_id(self.pointer)
     }
 
     pub(crate) fn from_parts(store: StoreId, pointer: FuncPtr) -> Func {

@@ -1,6 +1,7 @@
 //! Globals.
 
 use anyhow::{Result, ensure};
+use hotfoot_artifact as artifact;
 
 use crate::externs::check_store;
 use crate::store::{AsContext, AsContextMut};
@@ -23,7 +24,7 @@ use crate::vm::store::{GlobalPtr, StoreId};
 pub struct Global {
     store: StoreId,
     pointer: GlobalPtr,
-    ty: GlobalType,
+    ty: artifact::GlobalType,
 }
 
 impl Global {
@@ -34,22 +35,28 @@ impl Global {
     pub fn new(mut store: impl AsContextMut, ty: GlobalType, value: Val) -> Result<Global> {
         let mut store = store.as_context_mut();
         let store = store.vm();
-        ensure!(value.matches(store, &ty.content), "a global of type {} cannot hold this value: {value:?}", ty.content);
+        let raw = ty.to_raw(store.engine().types());
+        ensure!(
+            value.matches(store, raw.content),
+            "a global of type {} cannot hold this value: {value:?}",
+            ty.content()
+        );
         let pointer = store.global_new(&value)?;
-        Ok(Global { store: store.id(), pointer, ty })
+        Ok(Global { store: store.id(), pointer, ty: raw })
     }
 
     /// Its type.
     pub fn ty(&self, store: impl AsContext) -> GlobalType {
-        check_store(self.store, store.as_context().vm());
-        self.ty
+        let store = store.as_context();
+        check_store(self.store, store.vm());
+        GlobalType::from_raw(store.engine().types(), self.ty)
     }
 
     /// Its value.
     pub fn get(&self, mut store: impl AsContextMut) -> Val {
         let mut store = store.as_context_mut();
         check_store(self.store, store.vm());
-        store.vm().global_get(self.pointer, &self.ty.content)
+        store.vm().global_get(self.pointer, self.ty.content)
     }
 
     /// Sets its value.
@@ -61,16 +68,16 @@ impl Global {
         let store = store.vm();
         check_store(self.store, store);
         ensure!(self.ty.mutable, "the global is immutable and cannot be set");
-        let content = &self.ty.content;
+        let content = self.ty.content;
         ensure!(value.matches(store, content), "a global of type {content} cannot hold this value: {value:?}");
         store.global_set(self.pointer, &value)
     }
 
-    pub(crate) fn from_parts(store: StoreId, pointer: GlobalPtr, ty: GlobalType) -> Global {
+    pub(crate) fn from_parts(store: StoreId, pointer: GlobalPtr, ty: artifact::GlobalType) -> Global {
         Global { store, pointer, ty }
     }
 
-    pub(crate) fn type_in(&self) -> GlobalType {
+    pub(crate) fn raw_type(&self) -> artifact::GlobalType {
         self.ty
     }
 

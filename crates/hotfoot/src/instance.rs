@@ -51,10 +51,10 @@ impl Instance {
         let expected = module.imports().len();
         ensure!(imports.len() == expected, "expected {expected} imports, found {}", imports.len());
         let mut values = Vec::with_capacity(expected);
-        for (value, import) in imports.iter().zip(module.imports()) {
+        for (value, import) in imports.iter().zip(&module.info().imports) {
             check_store(value.store_id(), store.vm());
             let definition = Definition::Extern(value.clone());
-            values.push(definition.import_value(store.vm(), &import)?);
+            values.push(definition.import_value(store.vm(), import)?);
         }
         Instance::from_values(store, module, &values)
     }
@@ -251,14 +251,14 @@ impl Template {
             return Ok(*instance);
         }
         let mut values = Vec::with_capacity(self.imports.len());
-        for (definition, import) in self.imports.iter().zip(self.module.imports()) {
+        for (definition, import) in self.imports.iter().zip(&self.module.info().imports) {
             values.push(match definition {
                 Definition::Export { template, entity, .. } => {
                     let instance = template.instantiate(store.reborrow(), made)?;
                     let item = instance.entity_in(store.vm(), *entity);
-                    Definition::Extern(item).import_value(store.vm(), &import)?
+                    Definition::Extern(item).import_value(store.vm(), import)?
                 }
-                definition => definition.import_value(store.vm(), &import)?,
+                definition => definition.import_value(store.vm(), import)?,
             });
         }
         let instance = Instance::from_values(store, &self.module, &values)?;

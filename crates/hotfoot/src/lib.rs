@@ -27,6 +27,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod artifact;
+mod any_ref;
 mod backtrace;
 #[cfg(feature = "compile")]
 mod compiler;
@@ -56,6 +57,7 @@ mod vm;
 pub use anyhow::{Error, Result};
 
 pub use artifact::{IncompatibleArtifact, Precompiled};
+pub use any_ref::AnyRef;
 pub use backtrace::{FrameInfo, WasmBacktrace};
 #[cfg(feature = "compile")]
 pub use compiler::CompileObserver;
@@ -79,8 +81,8 @@ pub use tag::Tag;
 pub use trap::Trap;
 pub use typed::{IntoFunc, TypedFunc};
 pub use types::{
-    ExportType, ExternType, FuncType, GlobalType, HeapType, ImportType, MemoryType, MemoryTypeBuilder, MemoryTypeError,
-    Mutability, RefType, TableType, TagType, ValType,
+    ArrayType, ExportType, ExternType, FieldType, Finality, FuncType, GlobalType, HeapType, ImportType, MemoryType,
+    MemoryTypeBuilder, MemoryTypeError, Mutability, RefType, StorageType, StructType, TableType, TagType, ValType,
 };
 pub use value::{Ref, V128, Val};
 pub use vm::context::{StoreContext, StoreContextMut};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use hotfoot_artifact::EntityIndex;
+use hotfoot_artifact::{EntityIndex, EntityType, Import};
 
 use crate::engine::Engine;
 use crate::externs::{Extern, check_store};
@@ -13,7 +13,7 @@ use crate::instance::{Instance, InstancePre, Template};
 use crate::module::Module;
 use crate::store::{AsContext, AsContextMut};
 use crate::typed::{HostFuncHandle, IntoFunc};
-use crate::types::{ExternType, FuncType, ImportType};
+use crate::types::{ExternType, FuncType, ImportType, matching};
 use crate::value::Val;
 use crate::vm::hostcall::{self, Caller};
 use crate::vm::instance::ImportValue;
@@ -58,18 +58,18 @@ pub(crate) enum Definition {
     /// A host function that belongs to no store.
     HostFunc(HostFuncHandle),
     /// An export of the instance that each store gets of its own.
-    Export { template: Arc<Template>, entity: EntityIndex, ty: ExternType },
+    Export { template: Arc<Template>, entity: EntityIndex, ty: EntityType },
 }
 
 impl Definition {
     /// As the value of an import, when the types match.
-    pub(crate) fn import_value(&self, store: &VmStore, import: &ImportType<'_>) -> Result<ImportValue> {
+    pub(crate) fn import_value(&self, store: &VmStore, import: &Import) -> Result<ImportValue> {
         match self {
             Definition::Extern(value) => {
                 check_store(value.store_id(), store);
-                check_import(&value.type_in(store), import)?;
+                check_import(store.engine(), import, &value.raw_type(store))?;
             }
-            definition => definition.check(import)?,
+            definition => definition.check(store.engine(), import)?,
         }
         Ok(match self {
             Definition::HostFunc(func) => ImportValue::HostFunc(func.clone()),
@@ -83,11 +83,11 @@ impl Definition {
     }
 
     /// Compares its type with an import's, as far as that is known without a store.
-    fn check(&self, import: &ImportType<'_>) -> Result<()> {
+    fn check(&self, engine: &Engine, import: &Import) -> Result<()> {
         match self {
             Definition::Extern(_) => Ok(()),
-            Definition::HostFunc(func) => check_import(&ExternType::Func(func.ty().clone()), import),
-            Definition::Export { ty, .. } => check_import(ty, import),
+            Definition::HostFunc(func) => check_import(engine, import, &EntityType::Func(func.type_id())),
+            Definition::Export { ty, .. } => check_import(engine, import, ty),
         }
     }
 
@@ -104,13 +104,16 @@ impl Definition {
     }
 }
 
-fn check_import(actual: &ExternType, import: &ImportType<'_>) -> Result<()> {
+/// Compares what an import's name stands for with what is asked for.
+fn check_import(engine: &Engine, import: &Import, actual: &EntityType) -> Result<()> {
+    let types = engine.types();
     ensure!(
-        actual.matches(&import.ty),
-        "incompatible import type for `{}::{}`: expected {}, found {actual}",
+        matching::satisfies(types, actual, &import.ty),
+        "incompatible import type for `{}::{}`: expected {}, found {}",
         import.module,
         import.name,
-        import.ty
+        ExternType::from_raw(types, &import.ty),
+        ExternType::from_raw(types, actual)
     );
     Ok(())
 }
@@ -125,8 +128,9 @@ pub struct UnknownImportError {
 }
 
 impl UnknownImportError {
-    fn new(import: &ImportType<'_>) -> UnknownImportError {
-        UnknownImportError { module: import.module.into(), name: import.name.into(), ty: import.ty() }
+    fn new(engine: &Engine, import: &Import) -> UnknownImportError {
+        let ty = ExternType::from_raw(engine.types(), &import.ty);
+        UnknownImportError { module: import.module.clone(), name: import.name.clone(), ty }
     }
 
     /// Name of the module that is asked for it.
@@ -234,7 +238,7 @@ impl<T: 'static> Linker<T> {
         ty: FuncType,
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<&mut Self> {
-        let ty = self.engine.types().adopt(ty);
+        let ty = ty.adopted_by(&self.engine);
         self.insert(module, name, Definition::HostFunc(hostcall::untyped(ty, func)))
     }
 
@@ -296,7 +300,8 @@ impl<T: 'static> Linker<T> {
         );
         for export in template.module.exports() {
             let entity = template.module.export_index(export.name()).expect("an export has an index");
-            let definition = Definition::Export { template: template.clone(), entity, ty: export.ty() };
+            let ty = template.module.raw_type_of(entity);
+            let definition = Definition::Export { template: template.clone(), entity, ty };
             self.insert(module, export.name(), definition)?;
         }
         Ok(self)
@@ -343,13 +348,13 @@ impl<T: 'static> Linker<T> {
     /// # Errors
     /// When something other than a function is missing.
     pub fn define_unknown_imports_as_traps(&mut self, module: &Module) -> Result<()> {
-        for import in module.imports() {
-            if self.definition(import.module, import.name).is_some() {
+        for import in &module.info().imports {
+            if self.definition(&import.module, &import.name).is_some() {
                 continue;
             }
-            let error = UnknownImportError::new(&import);
-            let ExternType::Func(ty) = import.ty() else { return Err(error.into()) };
-            self.func_new(import.module, import.name, ty, move |_, _, _| Err(error.clone().into()))?;
+            let error = UnknownImportError::new(module.engine(), import);
+            let ExternType::Func(ty) = error.ty() else { return Err(error.into()) };
+            self.func_new(&import.module, &import.name, ty, move |_, _, _| Err(error.clone().into()))?;
         }
         Ok(())
     }
@@ -407,11 +412,11 @@ impl<T: 'static> Linker<T> {
             Engine::same(&self.engine, module.engine()),
             "the module was compiled for another engine than the linker's: make both with the same Engine"
         );
-        let find = |import: ImportType<'_>| {
-            let definition = self.definition(import.module, import.name);
-            definition.cloned().ok_or_else(|| UnknownImportError::new(&import).into())
+        let find = |import: &Import| {
+            let definition = self.definition(&import.module, &import.name);
+            definition.cloned().ok_or_else(|| UnknownImportError::new(&self.engine, import).into())
         };
-        module.imports().map(find).collect()
+        module.info().imports.iter().map(find).collect()
     }
 
     /// Instantiates a module with what its imports' names stand for, and runs its start function.
@@ -431,8 +436,8 @@ impl<T: 'static> Linker<T> {
     /// another type than is asked for, or the pool's settings do not allow such a module.
     pub fn instantiate_pre(&self, module: &Module) -> Result<InstancePre<T>> {
         let definitions = self.find_imports(module)?;
-        for (definition, import) in definitions.iter().zip(module.imports()) {
-            definition.check(&import)?;
+        for (definition, import) in definitions.iter().zip(&module.info().imports) {
+            definition.check(&self.engine, import)?;
         }
         InstancePre::new(Template { module: module.clone(), imports: definitions.into() })
     }

@@ -9,7 +9,7 @@ use hotfoot_artifact::{EntityIndex, EntityType, ModuleInfo, NONE};
 
 use crate::artifact::check_compatible;
 use crate::engine::Engine;
-use crate::types::{ExportType, ExternType, FuncType, ImportType, TagType};
+use crate::types::{ExportType, ExternType, ImportType};
 use crate::vm::code::ModuleCode;
 
 /// A compiled module, ready to be instantiated any number of times. Cheap to clone, usable from all threads.
@@ -29,11 +29,11 @@ pub struct Module {
 struct Shared {
     engine: Engine,
     code: Arc<ModuleCode>,
+    /// Types in it are named by their numbers in the engine, but in constant expressions by their index.
     info: ModuleInfo,
     counts: Counts,
     layout: VmLayout,
-    /// By type index.
-    types: Vec<FuncType>,
+    /// The engine's number of each type.
     type_ids: Box<[u32]>,
     /// Engine-wide number of a type and the code offset of its wasm→host trampoline, ascending.
     host_trampolines: Vec<(u32, u32)>,
@@ -68,14 +68,15 @@ impl Module {
     pub(crate) fn from_code(engine: &Engine, code: ModuleCode) -> Result<Module> {
         let artifact = code.artifact();
         check_compatible(engine, &artifact.header)?;
-        let info = artifact.info()?;
+        let mut info = artifact.info()?;
         let counts = info.counts();
-        let types: Vec<FuncType> = info.types.iter().map(|ty| engine.types().register(ty)).collect();
-        let mut host_trampolines: Vec<(u32, u32)> = types
+        let type_ids = engine.types().register_module(&info)?;
+        info.rename_types(&|index| type_ids[index as usize]);
+        let mut host_trampolines: Vec<(u32, u32)> = type_ids
             .iter()
             .zip(artifact.trampolines)
             .filter(|(_, trampolines)| trampolines.host.get() != NONE)
-            .map(|(ty, trampolines)| (ty.id(), trampolines.host.get()))
+            .map(|(ty, trampolines)| (*ty, trampolines.host.get()))
             .collect();
         host_trampolines.sort_unstable();
         host_trampolines.dedup_by_key(|(id, _)| *id);
@@ -83,8 +84,7 @@ impl Module {
             engine: engine.clone(),
             counts,
             layout: VmLayout::new(counts),
-            type_ids: types.iter().map(FuncType::id).collect(),
-            types,
+            type_ids,
             host_trampolines,
             info,
             code: Arc::new(code),
@@ -115,7 +115,7 @@ impl Module {
         self.shared.info.imports.iter().map(|import| ImportType {
             module: &import.module,
             name: &import.name,
-            ty: self.entity_type(&import.ty),
+            ty: ExternType::from_raw(self.engine().types(), &import.ty),
         })
     }
 
@@ -140,30 +140,22 @@ impl Module {
         self.shared.code.text()
     }
 
-    fn entity_type(&self, ty: &EntityType) -> ExternType {
-        match ty {
-            EntityType::Func(index) => ExternType::Func(self.shared.types[*index as usize].clone()),
-            EntityType::Table(ty) => ExternType::Table(*ty),
-            EntityType::Memory(ty) => ExternType::Memory(*ty),
-            EntityType::Global(ty) => ExternType::Global(*ty),
-            EntityType::Tag(index) => ExternType::Tag(TagType::new(self.shared.types[*index as usize].clone())),
-        }
+    fn type_of(&self, entity: EntityIndex) -> ExternType {
+        ExternType::from_raw(self.engine().types(), &self.raw_type_of(entity))
     }
 
-    fn type_of(&self, entity: EntityIndex) -> ExternType {
+    /// The type of an export, as the runtime holds it.
+    pub(crate) fn raw_type_of(&self, entity: EntityIndex) -> EntityType {
         let info = &self.shared.info;
         match entity {
             EntityIndex::Func(index) => {
                 let ty = self.shared.code.artifact().function_types[index as usize].get();
-                ExternType::Func(self.shared.types[ty as usize].clone())
+                EntityType::Func(self.shared.type_ids[ty as usize])
             }
-            EntityIndex::Table(index) => ExternType::Table(info.tables[index as usize]),
-            EntityIndex::Memory(index) => ExternType::Memory(info.memories[index as usize]),
-            EntityIndex::Global(index) => ExternType::Global(info.globals[index as usize]),
-            EntityIndex::Tag(index) => {
-                let ty = info.tags[index as usize];
-                ExternType::Tag(TagType::new(self.shared.types[ty as usize].clone()))
-            }
+            EntityIndex::Table(index) => EntityType::Table(info.tables[index as usize]),
+            EntityIndex::Memory(index) => EntityType::Memory(info.memories[index as usize]),
+            EntityIndex::Global(index) => EntityType::Global(info.globals[index as usize]),
+            EntityIndex::Tag(index) => EntityType::Tag(info.tags[index as usize]),
         }
     }
 
@@ -191,12 +183,14 @@ impl Module {
         self.shared.code.artifact().export(name)
     }
 
-    /// The wasm→host trampoline for an engine-wide type number, or null if the module has none.
+    /// The wasm→host trampoline for functions of a type, or null if the module has none. Those of a supertype, under
+    /// which the module may know the function, pass values in the same way.
     pub(crate) fn host_trampoline(&self, type_id: u32) -> *const u8 {
         let trampolines = &self.shared.host_trampolines;
-        match trampolines.binary_search_by_key(&type_id, |(id, _)| *id) {
-            Ok(index) => self.shared.code.address(trampolines[index].1),
-            Err(_) => std::ptr::null(),
+        let find = |number: u32| trampolines.binary_search_by_key(&number, |(number, _)| *number).ok();
+        match self.engine().types().get(type_id).lineage().find_map(find) {
+            Some(index) => self.shared.code.address(trampolines[index].1),
+            None => std::ptr::null(),
         }
     }
 

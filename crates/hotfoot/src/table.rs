@@ -1,6 +1,7 @@
 //! Tables.
 
 use anyhow::{Context, Result, ensure};
+use hotfoot_artifact as artifact;
 
 use crate::externs::check_store;
 use crate::store::{AsContext, AsContextMut};
@@ -36,13 +37,15 @@ impl Table {
     /// When the value is not of the element type, or the host or the store's limits refuse.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Ref) -> Result<Table> {
         let mut store = store.as_context_mut();
+        let ty = ty.to_raw(store.engine().types());
         let index = store.vm().table_new(ty, &init.into())?;
         Ok(Table { store: store.vm().id(), index })
     }
 
     /// Its type; the minimum is the current size.
     pub fn ty(&self, store: impl AsContext) -> TableType {
-        self.type_in(store.as_context().vm())
+        let store = store.as_context();
+        TableType::from_raw(store.engine().types(), self.raw_type(store.vm()))
     }
 
     /// The element at `index`, if there is one.
@@ -122,10 +125,11 @@ impl Table {
         Table { store, index }
     }
 
-    pub(crate) fn type_in(&self, store: &VmStore) -> TableType {
+    /// Its type as the runtime holds it; the minimum is the current size.
+    pub(crate) fn raw_type(&self, store: &VmStore) -> artifact::TableType {
         check_store(self.store, store);
         let table = store.table(self.index);
-        TableType { minimum: table.len(), ..table.ty() }
+        artifact::TableType { minimum: table.len(), ..table.ty() }
     }
 
     pub(crate) fn store_id(&self) -> StoreId {

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::externs::check_store;
 use crate::store::{AsContext, AsContextMut};
-use crate::types::TagType;
+use crate::types::{FuncType, TagType};
 use crate::vm::exception::TagPtr;
 use crate::vm::store::{StoreId, VmStore};
 
@@ -34,14 +34,15 @@ impl Tag {
     pub fn new(mut store: impl AsContextMut, ty: &TagType) -> Result<Tag> {
         let mut store = store.as_context_mut();
         ensure!(ty.ty().results().len() == 0, "the type of a tag cannot have results: {ty}");
-        let ty = store.engine().types().adopt(ty.ty().clone());
-        let pointer = store.vm().new_tag(ty.id());
+        let ty = ty.ty().clone().adopted_by(store.engine());
+        let pointer = store.vm().new_tag(ty.number());
         Ok(Tag { store: store.vm().id(), pointer })
     }
 
     /// Its type.
     pub fn ty(&self, store: impl AsContext) -> TagType {
-        self.type_in(store.as_context().vm())
+        let store = store.as_context();
+        TagType::new(FuncType::from_number(store.engine().types(), self.type_number(store.vm())))
     }
 
     /// Whether both are the same tag.
@@ -51,9 +52,10 @@ impl Tag {
         a.pointer == b.pointer
     }
 
-    pub(crate) fn type_in(&self, store: &VmStore) -> TagType {
+    /// The engine's number of the function type whose parameters exceptions carry.
+    pub(crate) fn type_number(&self, store: &VmStore) -> u32 {
         check_store(self.store, store);
-        TagType::new(store.tag_type(self.pointer))
+        store.tag_type_id(self.pointer)
     }
 
     pub(crate) fn from_parts(store: StoreId, pointer: TagPtr) -> Tag {

@@ -1,5 +1,8 @@
 //! Values of WebAssembly, with their types.
 
+use hotfoot_artifact as artifact;
+
+use crate::any_ref::AnyRef;
 use crate::exn_ref::ExnRef;
 use crate::extern_ref::{ExternRef, Rooted};
 use crate::func::Func;
@@ -59,6 +62,8 @@ pub enum Val {
     ExternRef(Option<Rooted<ExternRef>>),
     /// An exception, or null.
     ExnRef(Option<Rooted<ExnRef>>),
+    /// A value of the guest's own, or null.
+    AnyRef(Option<Rooted<AnyRef>>),
 }
 
 macro_rules! getters {
@@ -95,54 +100,76 @@ getters! {
     func_ref unwrap_func_ref Option<&Func>, Val::FuncRef(func) => func.as_ref();
     /// The host value or null, if it is an external reference.
     extern_ref unwrap_extern_ref Option<&Rooted<ExternRef>>, Val::ExternRef(value) => value.as_ref();
+    /// The guest's value or null, if it is a reference to one.
+    any_ref unwrap_any_ref Option<&Rooted<AnyRef>>, Val::AnyRef(value) => value.as_ref();
     /// The exception or null, if it is a reference to an exception.
     exn_ref unwrap_exn_ref Option<&Rooted<ExnRef>>, Val::ExnRef(value) => value.as_ref();
 }
 
 impl Val {
     /// Null of a reference type's hierarchy.
-    pub fn null_ref(heap: HeapType) -> Val {
-        match heap {
-            HeapType::Func => Val::FuncRef(None),
-            HeapType::Extern => Val::ExternRef(None),
-            HeapType::Exn => Val::ExnRef(None),
-        }
+    pub fn null_ref(heap: &HeapType) -> Val {
+        Ref::null(heap).into()
     }
 
-    /// Zero, or null.
-    pub fn default_for_ty(ty: &ValType) -> Val {
-        match ty {
+    /// Zero, or null; nothing for references that cannot be null.
+    pub fn default_for_ty(ty: &ValType) -> Option<Val> {
+        Some(match ty {
             ValType::I32 => Val::I32(0),
             ValType::I64 => Val::I64(0),
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
             ValType::V128 => Val::V128(V128::default()),
-            ValType::Ref(reference) => Val::null_ref(reference.heap),
+            ValType::Ref(reference) if reference.is_nullable() => Val::null_ref(reference.heap_type()),
+            ValType::Ref(_) => return None,
+        })
+    }
+
+    /// Zero, or null also where the type does not allow it: a place for a value that is still to come.
+    pub(crate) fn zero(ty: artifact::ValType) -> Val {
+        match ty {
+            artifact::ValType::I32 => Val::I32(0),
+            artifact::ValType::I64 => Val::I64(0),
+            artifact::ValType::F32 => Val::F32(0),
+            artifact::ValType::F64 => Val::F64(0),
+            artifact::ValType::V128 => Val::V128(V128::default()),
+            artifact::ValType::Ref(reference) => match reference.heap.top() {
+                artifact::HeapType::Func => Val::FuncRef(None),
+                artifact::HeapType::Extern => Val::ExternRef(None),
+                artifact::HeapType::Exn => Val::ExnRef(None),
+                _ => Val::AnyRef(None),
+            },
         }
     }
 
+    /// The smallest type that the value has in this store; `None` for a reference of another store.
+    fn raw_type(&self, store: &VmStore) -> Option<artifact::ValType> {
+        use artifact::HeapType as H;
+        let (heap, owner) = match self {
+            Val::I32(_) => return Some(artifact::ValType::I32),
+            Val::I64(_) => return Some(artifact::ValType::I64),
+            Val::F32(_) => return Some(artifact::ValType::F32),
+            Val::F64(_) => return Some(artifact::ValType::F64),
+            Val::V128(_) => return Some(artifact::ValType::V128),
+            Val::FuncRef(None) => (H::NoFunc, None),
+            Val::ExternRef(None) => (H::NoExtern, None),
+            Val::ExnRef(None) => (H::NoExn, None),
+            Val::AnyRef(None) => (H::None, None),
+            Val::FuncRef(Some(func)) if func.store_id() != store.id() => return None,
+            Val::FuncRef(Some(func)) => (H::ConcreteFunc(func.type_number(store)), Some(func.store_id())),
+            Val::ExternRef(Some(value)) => (H::Extern, Some(value.store_id())),
+            Val::ExnRef(Some(value)) => (H::Exn, Some(value.store_id())),
+            Val::AnyRef(Some(value)) => (H::Any, Some(value.store_id())),
+        };
+        let nullable = owner.is_none();
+        let own = owner.is_none_or(|owner| owner == store.id());
+        own.then_some(artifact::ValType::Ref(artifact::RefType { nullable, heap }))
+    }
+
     /// Whether the value is of this type, in this store.
-    pub(crate) fn matches(&self, store: &VmStore, ty: &ValType) -> bool {
-        match (self, ty) {
-            (Val::I32(_), ValType::I32)
-            | (Val::I64(_), ValType::I64)
-            | (Val::F32(_), ValType::F32)
-            | (Val::F64(_), ValType::F64)
-            | (Val::V128(_), ValType::V128) => true,
-            (Val::FuncRef(func), ValType::Ref(reference)) => {
-                reference.heap == HeapType::Func
-                    && func.as_ref().map_or(reference.nullable, |func| func.store_id() == store.id())
-            }
-            (Val::ExternRef(value), ValType::Ref(reference)) => {
-                reference.heap == HeapType::Extern
-                    && value.as_ref().map_or(reference.nullable, |value| value.store_id() == store.id())
-            }
-            (Val::ExnRef(value), ValType::Ref(reference)) => {
-                reference.heap == HeapType::Exn
-                    && value.as_ref().map_or(reference.nullable, |value| value.store_id() == store.id())
-            }
-            _ => false,
-        }
+    pub(crate) fn matches(&self, store: &VmStore, ty: artifact::ValType) -> bool {
+        let is_subtype = |sub, sup| store.engine().types().is_subtype(sub, sup);
+        self.raw_type(store).is_some_and(|actual| actual.matches(ty, is_subtype))
     }
 }
 
@@ -188,6 +215,7 @@ impl From<Ref> for Val {
             Ref::Func(func) => Val::FuncRef(func),
             Ref::Extern(value) => Val::ExternRef(value),
             Ref::Exn(value) => Val::ExnRef(value),
+            Ref::Any(value) => Val::AnyRef(value),
         }
     }
 }
@@ -201,21 +229,24 @@ pub enum Ref {
     Extern(Option<Rooted<ExternRef>>),
     /// An exception, or null.
     Exn(Option<Rooted<ExnRef>>),
+    /// A value of the guest's own, or null.
+    Any(Option<Rooted<AnyRef>>),
 }
 
 impl Ref {
     /// Null of a reference type's hierarchy.
     pub fn null(heap: &HeapType) -> Ref {
-        match heap {
+        match heap.top() {
             HeapType::Func => Ref::Func(None),
             HeapType::Extern => Ref::Extern(None),
             HeapType::Exn => Ref::Exn(None),
+            _ => Ref::Any(None),
         }
     }
 
     /// Whether it is null.
     pub fn is_null(&self) -> bool {
-        matches!(self, Ref::Func(None) | Ref::Extern(None) | Ref::Exn(None))
+        matches!(self, Ref::Func(None) | Ref::Extern(None) | Ref::Exn(None) | Ref::Any(None))
     }
 
     /// The function or null, if it is a function reference.
@@ -233,12 +264,18 @@ impl Ref {
         if let Ref::Exn(value) = self { Some(value.as_ref()) } else { None }
     }
 
+    /// The guest's value or null, if it is a reference to one.
+    pub fn as_any(&self) -> Option<Option<&Rooted<AnyRef>>> {
+        if let Ref::Any(value) = self { Some(value.as_ref()) } else { None }
+    }
+
     /// The reference in a value, if it holds one.
     pub(crate) fn from_val(value: Val) -> Option<Ref> {
         match value {
             Val::FuncRef(func) => Some(Ref::Func(func)),
             Val::ExternRef(value) => Some(Ref::Extern(value)),
             Val::ExnRef(value) => Some(Ref::Exn(value)),
+            Val::AnyRef(value) => Some(Ref::Any(value)),
             _ => None,
         }
     }

@@ -138,7 +138,7 @@ fn references_are_thrown_again_and_kept() {
         assert!(ExnRef::new(&mut *store, &tag, &[Val::I64(99)]).is_err());
         let mut other = Store::new(store.engine(), ());
         assert!(own.fields(&mut other).is_err());
-        assert!(matches!(Val::null_ref(HeapType::Exn), Val::ExnRef(None)));
+        assert!(matches!(Val::null_ref(&HeapType::Exn), Val::ExnRef(None)));
     });
 }
 

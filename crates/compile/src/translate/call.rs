@@ -8,6 +8,7 @@ use cranelift_codegen::ir::{
 use hotfoot_abi::call::SLOT_SIZE;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::offsets;
+use hotfoot_artifact::{HeapType, RefType};
 use smallvec::SmallVec;
 
 use super::env::{NAMESPACE_FUNCTION, clif_type, wasm_signature};
@@ -24,6 +25,11 @@ enum Callee {
 }
 
 type Arguments = SmallVec<[Value; 8]>;
+
+/// The type of references to functions of a type.
+fn callee_type(ty: u32) -> RefType {
+    RefType { nullable: true, heap: HeapType::ConcreteFunc(ty) }
+}
 
 impl Translator<'_, '_> {
     fn signature(&mut self, ty: u32) -> SigRef {
@@ -64,26 +70,69 @@ impl Translator<'_, '_> {
         Callee::Indirect { code: field(offsets::FUNCREF_CODE), vmctx: field(offsets::FUNCREF_VMCTX) }
     }
 
+    /// Code and context of the function that a reference names; null traps.
+    fn referenced_callee(&mut self, reference: Value, null: TrapCode) -> Callee {
+        self.mark();
+        // With signals, reading through a null reference is the check.
+        let mut flags = self.access.reference;
+        if self.env.tunables.signals_based_traps {
+            flags = flags.with_trap_code(Some(trap_code(null)));
+        } else {
+            let is_null = self.is_null(reference);
+            self.trap_if(is_null, null);
+        }
+        let code = self.builder.ins().load(types::I64, flags, reference, offsets::FUNCREF_CODE as i32);
+        let flags = self.access.reference;
+        let vmctx = self.builder.ins().load(types::I64, flags, reference, offsets::FUNCREF_VMCTX as i32);
+        Callee::Indirect { code, vmctx }
+    }
+
+    /// The engine-wide number of a type.
+    pub(super) fn type_number(&mut self, ty: u32) -> Value {
+        let constant = self.access.constant;
+        let ids = self.builder.ins().load(types::I64, constant, self.vmctx, offsets::VMCTX_TYPE_IDS as i32);
+        self.builder.ins().load(types::I32, constant, ids, ty as i32 * 4)
+    }
+
+    /// Whether the type with the number `found` is this type or a subtype of it, see [`hotfoot_abi::types`].
+    pub(super) fn is_subtype(&mut self, found: Value, ty: u32) -> Value {
+        let wanted = self.type_number(ty);
+        let info = &self.env.module.info;
+        if info.types[ty as usize].is_final {
+            return self.builder.ins().icmp(IntCC::Equal, found, wanted);
+        }
+        let depth = info.type_depth(ty);
+        let constant = self.access.constant;
+        let displays = self.builder.ins().load(types::I64, constant, self.vmctx, offsets::VMCTX_TYPE_DISPLAYS as i32);
+        let found = self.builder.ins().uextend(types::I64, found);
+        let shift = self.iconst(types::I32, 2);
+        let scaled = self.builder.ins().ishl(found, shift);
+        let display = self.builder.ins().iadd(displays, scaled);
+        let flags = self.access.reference;
+        let ancestor = self.builder.ins().load(types::I32, flags, display, depth as i32 * 4);
+        self.builder.ins().icmp(IntCC::Equal, ancestor, wanted)
+    }
+
     /// Takes an index, and finds the function there if it has the type.
     fn table_callee(&mut self, ty: u32, table: u32) -> Callee {
         let index = self.pop();
         let (address, flags) = self.element(table, index);
         let reference = self.builder.ins().load(types::I64, flags, address, 0);
+        let element = self.table_type(table).element;
+        if element.matches(callee_type(ty), |sub, sup| self.env.module.info.declares_subtype(sub, sup)) {
+            return self.referenced_callee(reference, TrapCode::IndirectCallToNull);
+        }
         // A null reference has no type: with signals, reading it is the check.
         let mut flags = self.access.reference;
         if self.env.tunables.signals_based_traps {
             flags = flags.with_trap_code(Some(trap_code(TrapCode::IndirectCallToNull)));
         } else {
-            let null = self.iconst(types::I64, 0);
-            let is_null = self.builder.ins().icmp(IntCC::Equal, reference, null);
+            let is_null = self.is_null(reference);
             self.trap_if(is_null, TrapCode::IndirectCallToNull);
         }
         let found = self.builder.ins().load(types::I32, flags, reference, offsets::FUNCREF_TYPE_ID as i32);
-        let constant = self.access.constant;
-        let ids = self.builder.ins().load(types::I64, constant, self.vmctx, offsets::VMCTX_TYPE_IDS as i32);
-        let wanted = self.builder.ins().load(types::I32, constant, ids, ty as i32 * 4);
-        let differs = self.builder.ins().icmp(IntCC::NotEqual, found, wanted);
-        self.trap_if(differs, TrapCode::BadSignature);
+        let fits = self.is_subtype(found, ty);
+        self.trap_unless(fits, TrapCode::BadSignature);
         let fields = self.access.reference;
         let mut field = |at: u32| self.builder.ins().load(types::I64, fields, reference, at as i32);
         Callee::Indirect { code: field(offsets::FUNCREF_CODE), vmctx: field(offsets::FUNCREF_VMCTX) }
@@ -147,14 +196,15 @@ impl Translator<'_, '_> {
             };
             Results::from_slice(self.builder.inst_results(call))
         };
-        let Some(area) = area else {
-            self.stack.extend_from_slice(&results);
-            return;
-        };
         for (slot, ty) in self.env.func_type(ty).results.iter().enumerate() {
-            let offset = slot as i32 * SLOT_SIZE as i32;
-            let value = self.builder.ins().load(clif_type(*ty), self.access.context, area, offset);
-            self.push(value);
+            let value = match area {
+                None => results[slot],
+                Some(area) => {
+                    let offset = slot as i32 * SLOT_SIZE as i32;
+                    self.builder.ins().load(clif_type(*ty), self.access.context, area, offset)
+                }
+            };
+            self.push_rooted(value, *ty);
         }
     }
 
@@ -181,6 +231,18 @@ impl Translator<'_, '_> {
     pub(super) fn call_indirect(&mut self, ty: u32, table: u32) {
         let callee = self.table_callee(ty, table);
         self.emit_call(ty, callee);
+    }
+
+    pub(super) fn call_ref(&mut self, ty: u32) {
+        let reference = self.pop();
+        let callee = self.referenced_callee(reference, TrapCode::NullReference);
+        self.emit_call(ty, callee);
+    }
+
+    pub(super) fn return_call_ref(&mut self, ty: u32) {
+        let reference = self.pop();
+        let callee = self.referenced_callee(reference, TrapCode::NullReference);
+        self.emit_return_call(ty, callee);
     }
 
     pub(super) fn return_call(&mut self, function: u32) {

@@ -6,7 +6,7 @@
 //!
 //! Where a branch hint says that code will rarely run, its blocks are cold: they are laid out behind the others.
 
-use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Type, Value};
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Value};
 use hotfoot_abi::call::SLOT_SIZE;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{FuncType, ValType};
@@ -17,7 +17,6 @@ use super::Translator;
 use super::env::clif_type;
 use super::exception::TryTable;
 use crate::Error;
-use crate::decode::val_type;
 
 /// A control structure that has not ended yet.
 pub(super) struct Frame {
@@ -47,24 +46,24 @@ enum Kind {
     Function,
 }
 
-type Types = SmallVec<[Type; 4]>;
+type Types = SmallVec<[ValType; 4]>;
 type Arguments = SmallVec<[BlockArg; 4]>;
 
 impl Translator<'_, '_> {
     /// Opens the outermost label.
     pub(super) fn open_function(&mut self, ty: &FuncType) {
-        let results: Types = ty.results.iter().map(|ty| clif_type(*ty)).collect();
-        self.open(&results, 0, Kind::Function);
+        self.open(&ty.results, 0, Kind::Function);
     }
 
     fn block_types(&self, ty: BlockType) -> Result<(Types, Types), Error> {
-        let convert = |types: &[ValType]| types.iter().map(|ty| clif_type(*ty)).collect();
         Ok(match ty {
             BlockType::Empty => Default::default(),
-            BlockType::Type(ty) => (Types::new(), Types::from_slice(&[clif_type(val_type(ty, self.offset)?)])),
+            BlockType::Type(ty) => {
+                (Types::new(), Types::from_slice(&[self.env.module.types.val_type(ty, self.offset)?]))
+            }
             BlockType::FuncType(index) => {
                 let ty = self.env.func_type(index);
-                (convert(&ty.params), convert(&ty.results))
+                (Types::from_slice(&ty.params), Types::from_slice(&ty.results))
             }
         })
     }
@@ -86,10 +85,11 @@ impl Translator<'_, '_> {
     }
 
     /// Opens a structure whose label takes values of these types.
-    fn open(&mut self, label_types: &[Type], params: usize, kind: Kind) -> Block {
+    fn open(&mut self, label_types: &[ValType], params: usize, kind: Kind) -> Block {
         let label = self.new_block();
         for ty in label_types {
-            self.builder.append_block_param(label, *ty);
+            let value = self.builder.append_block_param(label, clif_type(*ty));
+            self.root(value, *ty);
         }
         let height = self.stack.len() - params;
         let arity = label_types.len();
@@ -279,6 +279,30 @@ impl Translator<'_, '_> {
         self.builder.switch_to_block(next);
     }
 
+    /// Branches, without the reference, if it is null; otherwise keeps it.
+    pub(super) fn br_on_null(&mut self, depth: u32) {
+        let reference = self.pop();
+        let (label, arguments) = self.target(depth);
+        let is_null = self.is_null(reference);
+        self.branch_if(is_null, label, &arguments);
+        self.push(reference);
+    }
+
+    /// Branches with the reference if it is not null; otherwise drops it.
+    pub(super) fn br_on_non_null(&mut self, depth: u32) {
+        let (label, arguments) = self.target(depth);
+        let reference = self.pop();
+        self.branch_if(reference, label, &arguments);
+    }
+
+    /// Branches if the condition is not zero, and goes on in a block of its own otherwise.
+    pub(super) fn branch_if(&mut self, condition: Value, label: Block, arguments: &[BlockArg]) {
+        let next = self.new_block();
+        self.builder.ins().brif(condition, label, arguments, next, &[]);
+        self.builder.seal_block(next);
+        self.builder.switch_to_block(next);
+    }
+
     pub(super) fn br_table(&mut self, targets: &BrTable<'_>) -> Result<(), Error> {
         let index = self.pop();
         let depths = targets.targets().collect::<Result<Vec<u32>, _>>()?;
@@ -339,6 +363,15 @@ impl Translator<'_, '_> {
         let (first, second) = (self.canonical(first), self.canonical(second));
         let value = self.builder.ins().select(condition, first, second);
         self.push(value);
+    }
+
+    /// A `select` that says what it selects, which may be references.
+    pub(super) fn typed_select(&mut self, ty: wasmparser::ValType) -> Result<(), Error> {
+        let ty = self.env.module.types.val_type(ty, self.offset)?;
+        self.select();
+        let value = self.pop();
+        self.push_rooted(value, ty);
+        Ok(())
     }
 
     /// Follows the nesting of code that cannot be reached.

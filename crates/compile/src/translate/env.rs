@@ -36,7 +36,7 @@ impl Env<'_> {
     /// The type of a function, imports counted first.
     pub(crate) fn function_type(&self, function: u32) -> &FuncType {
         let ty = self.module.function_types[function as usize];
-        &self.module.info.types[ty as usize]
+        self.module.info.func_type(ty)
     }
 
     /// The type whose parameters are the payload of exceptions with a tag; imports counted first.
@@ -45,7 +45,7 @@ impl Env<'_> {
     }
 
     pub(crate) fn func_type(&self, ty: u32) -> &FuncType {
-        &self.module.info.types[ty as usize]
+        self.module.info.func_type(ty)
     }
 }
 
@@ -63,10 +63,14 @@ pub(crate) fn clif_type(ty: ValType) -> Type {
 
 /// The type that holds a reference in code.
 pub(crate) fn heap_type(heap: HeapType) -> Type {
-    match heap {
-        HeapType::Func => types::I64,
-        HeapType::Extern | HeapType::Exn => types::I32,
-    }
+    if heap.is_collected() { types::I32 } else { types::I64 }
+}
+
+/// Whether values of the type may refer to what the collector moves, so that it must find them on the stack. An `i31` is
+/// no address, and neither is null.
+pub(crate) fn is_collected(ty: ValType) -> bool {
+    let ValType::Ref(reference) = ty else { return false };
+    reference.heap.is_collected() && reference.heap != HeapType::I31 && reference.heap != reference.heap.bottom()
 }
 
 /// How compiled functions of a type are called, see [`hotfoot_abi::call`].

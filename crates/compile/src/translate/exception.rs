@@ -13,6 +13,7 @@ use hotfoot_abi::builtin::Builtin;
 use hotfoot_abi::call::SLOT_SIZE;
 use hotfoot_abi::exception::Catch;
 use hotfoot_abi::trap::TrapCode;
+use hotfoot_artifact::ValType;
 use smallvec::SmallVec;
 
 use super::env::clif_type;
@@ -111,10 +112,12 @@ impl Translator<'_, '_> {
         for (slot, ty) in fields.enumerate() {
             let offset = (slot * SLOT_SIZE as usize) as i32;
             let field = self.builder.ins().load(clif_type(*ty), self.access.context, payload, offset);
+            self.root(field, *ty);
             arguments.push(BlockArg::Value(field));
         }
         if clause.catch.reference {
             let reference = self.builder.ins().ireduce(types::I32, reference);
+            self.root(reference, ValType::EXNREF);
             arguments.push(BlockArg::Value(reference));
         }
         self.jump_to(clause.label, &arguments);

@@ -1,10 +1,10 @@
 //! Globals: sixteen bytes each, in the VM context or, for imported ones, where it points.
 
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
 use hotfoot_artifact::ConstOp;
 
 use super::Translator;
-use super::env::clif_type;
+use super::env::{clif_type, is_collected};
 
 impl Translator<'_, '_> {
     /// Address of a global, as a base and an offset from it.
@@ -24,14 +24,12 @@ impl Translator<'_, '_> {
         if let Some(value) = self.known_global(global) {
             return self.push(value);
         }
-        let flags = if ty.mutable { self.access.global } else { self.access.constant };
+        // The collector moves what an immutable global refers to.
+        let constant = !ty.mutable && !is_collected(ty.content);
+        let flags = if constant { self.access.constant } else { self.access.global };
         let (base, offset) = self.global_place(global);
-        let value = self.load_global(clif_type(ty.content), flags, base, offset);
-        self.push(value);
-    }
-
-    fn load_global(&mut self, ty: cranelift_codegen::ir::Type, flags: MemFlagsData, base: Value, offset: i32) -> Value {
-        self.builder.ins().load(ty, flags, base, offset)
+        let value = self.builder.ins().load(clif_type(ty.content), flags, base, offset);
+        self.push_rooted(value, ty.content);
     }
 
     /// The value of a global that is the same in all instances.

@@ -2,29 +2,37 @@
 
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use cranelift_frontend::Variable;
-use wasmparser::ValType;
+use hotfoot_artifact::{FuncType, ValType};
 
 use super::Translator;
-use super::env::clif_type;
+use super::env::{clif_type, is_collected};
 use crate::Error;
-use crate::decode::val_type;
 
 impl Translator<'_, '_> {
     /// Declares the parameters as the first locals.
-    pub(super) fn define_arguments(&mut self, arguments: &[Value]) {
-        for argument in arguments {
-            let variable = self.builder.declare_var(self.value_type(*argument));
+    pub(super) fn define_arguments(&mut self, ty: &FuncType, arguments: &[Value]) {
+        for (argument, ty) in arguments.iter().zip(&ty.params) {
+            self.root(*argument, *ty);
+            let variable = self.declare(*ty);
             self.builder.def_var(variable, *argument);
         }
     }
 
-    /// Declares locals that begin as zero or null.
-    pub(super) fn define_locals(&mut self, offset: u64, count: u32, ty: ValType) -> Result<(), Error> {
-        let ty = clif_type(val_type(ty, offset)?);
+    fn declare(&mut self, ty: ValType) -> Variable {
+        let variable = self.builder.declare_var(clif_type(ty));
+        if is_collected(ty) {
+            self.builder.declare_var_needs_stack_map(variable);
+        }
+        variable
+    }
+
+    /// Declares locals that begin as zero or null; those that have no such value are set before they are read.
+    pub(super) fn define_locals(&mut self, offset: u64, count: u32, ty: wasmparser::ValType) -> Result<(), Error> {
+        let ty = self.env.module.types.val_type(ty, offset)?;
         if count > 0 {
-            let zero = self.zero(ty);
+            let zero = self.zero(clif_type(ty));
             for _ in 0..count {
-                let variable = self.builder.declare_var(ty);
+                let variable = self.declare(ty);
                 self.builder.def_var(variable, zero);
             }
         }

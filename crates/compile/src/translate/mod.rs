@@ -35,6 +35,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use hotfoot_abi::builtin::Builtin;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::offsets;
+use hotfoot_artifact::ValType;
 use wasmparser::{
     FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, ValidatorResources,
 };
@@ -42,7 +43,7 @@ use wasmparser::{
 use crate::Error;
 use crate::metadata::BranchHint;
 use control::Frame;
-use env::Env;
+use env::{Env, is_collected};
 use exception::Handlers;
 
 /// What a thread keeps from one function to the next, so that its buffers are allocated once.
@@ -172,7 +173,7 @@ pub(crate) fn translate(
     translator.open_function(ty);
     let mut locals = body.get_locals_reader()?;
     translator.meter_entry(body)?;
-    translator.define_arguments(&arguments[hidden..]);
+    translator.define_arguments(ty, &arguments[hidden..]);
     for _ in 0..locals.get_count() {
         let offset = locals.original_position();
         let (count, ty) = locals.read()?;
@@ -219,6 +220,19 @@ impl Access {
 impl Translator<'_, '_> {
     pub(super) fn push(&mut self, value: Value) {
         self.stack.push(value);
+    }
+
+    /// Makes the value one that the collector finds and updates where it is live across a call, if the type asks for it.
+    pub(super) fn root(&mut self, value: Value, ty: ValType) {
+        if is_collected(ty) {
+            self.builder.declare_value_needs_stack_map(value);
+        }
+    }
+
+    /// Pushes a value of this type that came from elsewhere.
+    pub(super) fn push_rooted(&mut self, value: Value, ty: ValType) {
+        self.root(value, ty);
+        self.push(value);
     }
 
     /// Takes the topmost operand.
@@ -316,6 +330,18 @@ impl Translator<'_, '_> {
         self.builder.switch_to_block(passed);
     }
 
+    /// Traps if the condition is zero.
+    pub(super) fn trap_unless(&mut self, condition: Value, code: TrapCode) {
+        if self.env.tunables.signals_based_traps {
+            self.mark();
+            self.builder.ins().trapz(condition, trap_code(code));
+        } else {
+            let zero = self.iconst(self.value_type(condition), 0);
+            let failed = self.builder.ins().icmp(IntCC::Equal, condition, zero);
+            self.trap_if(failed, code);
+        }
+    }
+
     /// Stops a function whose frame would reach below the store's stack limit.
     fn check_stack(&mut self) {
         let store = Offset32::new(offsets::VMCTX_STORE as i32);
@@ -382,9 +408,12 @@ impl Translator<'_, '_> {
             O::Call { function_index } => self.call(function_index),
             O::CallIndirect { type_index, table_index } => self.call_indirect(type_index, table_index),
             O::ReturnCall { function_index } => self.return_call(function_index),
+            O::CallRef { type_index } => self.call_ref(type_index),
+            O::ReturnCallRef { type_index } => self.return_call_ref(type_index),
             O::ReturnCallIndirect { type_index, table_index } => self.return_call_indirect(type_index, table_index),
             O::Drop => drop(self.pop()),
-            O::Select | O::TypedSelect { .. } => self.select(),
+            O::Select => self.select(),
+            O::TypedSelect { ty } => self.typed_select(ty)?,
             O::LocalGet { local_index } => self.local_get(local_index),
             O::LocalSet { local_index } => self.local_set(local_index),
             O::LocalTee { local_index } => self.local_tee(local_index),
@@ -393,6 +422,9 @@ impl Translator<'_, '_> {
             O::RefNull { hty } => self.ref_null(hty)?,
             O::RefIsNull => self.ref_is_null(),
             O::RefFunc { function_index } => self.ref_func(function_index),
+            O::RefAsNonNull => self.ref_as_non_null(),
+            O::BrOnNull { relative_depth } => self.br_on_null(relative_depth),
+            O::BrOnNonNull { relative_depth } => self.br_on_non_null(relative_depth),
             O::TableGet { table } => self.table_get(table),
             O::TableSet { table } => self.table_set(table),
             O::TableSize { table } => self.table_size(table),

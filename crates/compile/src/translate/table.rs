@@ -4,7 +4,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::offsets;
-use hotfoot_artifact::TableType;
+use hotfoot_artifact::{TableType, ValType};
 
 use super::env::heap_type;
 use super::{Translator, trap_code};
@@ -68,9 +68,9 @@ impl Translator<'_, '_> {
     pub(super) fn table_get(&mut self, table: u32) {
         let index = self.pop();
         let (address, flags) = self.element(table, index);
-        let ty = heap_type(self.table_type(table).element.heap);
-        let value = self.builder.ins().load(ty, flags, address, 0);
-        self.push(value);
+        let element = self.table_type(table).element;
+        let value = self.builder.ins().load(heap_type(element.heap), flags, address, 0);
+        self.push_rooted(value, ValType::Ref(element));
     }
 
     pub(super) fn table_set(&mut self, table: u32) {

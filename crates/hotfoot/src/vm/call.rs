@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use hotfoot_abi::vmctx::{VmContext, VmHostContext};
+use hotfoot_artifact::{RefType, ValType};
 
 use super::activation;
 use super::context::StoreContextMut;
@@ -20,8 +21,8 @@ use super::slot::Slot;
 use super::snapshot::Snapshot;
 use super::store::{FuncPtr, GlobalPtr, VmStore};
 use super::trap::Pending;
+use crate::engine::Engine;
 use crate::module::Module;
-use crate::types::{FuncType, RefType, ValType};
 use crate::value::Val;
 
 /// Slots on the stack; calls with more use the heap.
@@ -75,24 +76,25 @@ unsafe fn call_slots_from(
 pub fn call_values<T>(
     mut store: StoreContextMut<'_, T>,
     func: FuncPtr,
-    ty: &FuncType,
     params: &[Val],
     results: &mut [Val],
 ) -> Result<()> {
-    let (num_params, num_results) = (ty.params().len(), ty.results().len());
+    let types = store.engine().types().clone();
+    let ty = types.get(store.vm().func_type_id(func)).func();
+    let (num_params, num_results) = (ty.params.len(), ty.results.len());
     ensure!(params.len() == num_params, "expected {num_params} arguments, got {}", params.len());
     ensure!(results.len() == num_results, "expected room for {num_results} results, got {}", results.len());
     let count = num_params.max(num_results);
     let mut slots = vec![Slot::default(); count];
-    for (index, (value, ty)) in params.iter().zip(ty.params()).enumerate() {
-        ensure!(value.matches(store.vm(), &ty), "argument {index} has the wrong type: {value:?}, expected {ty}");
+    for (index, (value, ty)) in params.iter().zip(&ty.params).enumerate() {
+        ensure!(value.matches(store.vm(), *ty), "argument {index} has the wrong type: {value:?}, expected {ty}");
         slots[index] = value.to_slot(store.vm())?;
     }
     // SAFETY: S2, only a raw pointer to the store is alive; S7, the arguments were checked against the type.
     unsafe { call_slots(store.pointer(), func, slots.as_mut_ptr(), count) }.map_err(Pending::into_error)?;
-    for ((result, ty), slot) in results.iter_mut().zip(ty.results()).zip(slots) {
+    for ((result, ty), slot) in results.iter_mut().zip(&ty.results).zip(slots) {
         // SAFETY: S7, the callee left a value of this type.
-        *result = unsafe { Val::from_slot(store.vm(), slot, &ty) };
+        *result = unsafe { Val::from_slot(store.vm(), slot, *ty) };
     }
     Ok(())
 }
@@ -115,12 +117,16 @@ impl<P: WasmParams, R: WasmResults> TypedHandle<P, R> {
     /// Compares the types.
     ///
     /// # Errors
-    /// When they differ, with both.
-    pub fn new(func: FuncPtr, ty: &FuncType) -> Result<Self> {
-        let same = P::matches(ty.params()) && R::matches(ty.results());
+    /// When values of the Rust types are not always what the function takes, or what it returns is not always what
+    /// they stand for, with both.
+    pub fn new(func: FuncPtr, engine: &Engine, type_id: u32) -> Result<Self> {
+        let ty = engine.types().get(type_id).func();
+        let is_subtype = |sub, sup| engine.types().is_subtype(sub, sup);
+        let fits = P::matches(&ty.params, |own, asked| own.matches(asked, is_subtype))
+            && R::matches(&ty.results, |own, given| given.matches(own, is_subtype));
         let list = |types: Vec<ValType>| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         ensure!(
-            same,
+            fits,
             "the function has the type {ty}, but was asked for as (param {}) (result {})",
             list(P::valtypes()),
             list(R::valtypes())
@@ -206,7 +212,7 @@ impl VmStore {
     }
 
     /// The value of a global of this type.
-    pub fn global_get(&mut self, global: GlobalPtr, ty: &ValType) -> Val {
+    pub fn global_get(&mut self, global: GlobalPtr, ty: ValType) -> Val {
         // SAFETY: S3, the global lives as long as its store, which is borrowed; S7, it holds a value of its type.
         unsafe {
             let slot = Slot::from_bytes(global.as_non_null().as_ref().bytes);
@@ -233,19 +239,19 @@ impl VmStore {
         let element = self.table(table).get(index)?;
         let ty = ValType::Ref(self.table(table).ty().element);
         // SAFETY: S7, an element is of its table's type.
-        Some(unsafe { Val::from_slot(self, Slot::from_u64(element), &ty) })
+        Some(unsafe { Val::from_slot(self, Slot::from_u64(element), ty) })
     }
 
     /// Sets an element; false when there is none at this index.
     pub fn table_set(&mut self, table: u32, index: u64, value: &Val) -> Result<bool> {
-        let element = self.checked_element(&self.table(table).ty().element.clone(), value)?;
+        let element = self.checked_element(self.table(table).ty().element, value)?;
         // SAFETY: S7, compared just now.
         Ok(unsafe { self.tables[table as usize].set(index, element) })
     }
 
     /// Fills a part of a table; false when some of it is outside.
     pub fn table_fill(&mut self, table: u32, start: u64, value: &Val, len: u64) -> Result<bool> {
-        let element = self.checked_element(&self.table(table).ty().element.clone(), value)?;
+        let element = self.checked_element(self.table(table).ty().element, value)?;
         // SAFETY: S7, compared just now.
         Ok(unsafe { self.tables[table as usize].fill(start, element, len) })
     }
@@ -253,7 +259,8 @@ impl VmStore {
     /// Copies between tables whose element types the caller compared; false when some of it is outside.
     pub fn table_copy(&mut self, dst: u32, dst_start: u64, src: u32, src_start: u64, len: u64) -> Result<bool> {
         let (to, from) = (self.table(dst).ty().element, self.table(src).ty().element);
-        ensure!(to == from, "cannot copy elements of type {from} to a table of {to}");
+        let fits = from.matches(to, |sub, sup| self.engine().types().is_subtype(sub, sup));
+        ensure!(fits, "cannot copy elements of type {from} to a table of {to}");
         let tables = self.tables.as_mut_ptr();
         // SAFETY: S7, both of this store, types compared; the indices were taken from it.
         unsafe {
@@ -264,21 +271,21 @@ impl VmStore {
 
     /// Grows a table: the old size, or `None` when limits or the host refuse.
     pub fn table_grow(&mut self, table: u32, delta: u64, value: &Val) -> Result<Option<u64>> {
-        let element = self.checked_element(&self.table(table).ty().element.clone(), value)?;
+        let element = self.checked_element(self.table(table).ty().element, value)?;
         // SAFETY: S7, compared just now.
         unsafe { self.grow_table(table, delta, element) }
     }
 
     /// A new table of the host's.
     pub fn table_new(&mut self, ty: hotfoot_artifact::TableType, value: &Val) -> Result<u32> {
-        let element = self.checked_element(&ty.element, value)?;
+        let element = self.checked_element(ty.element, value)?;
         // SAFETY: S7, compared just now.
         unsafe { self.new_table(ty, element) }
     }
 
-    fn checked_element(&self, ty: &RefType, value: &Val) -> Result<u64> {
-        let ty = ValType::Ref(*ty);
-        ensure!(value.matches(self, &ty), "a table of {ty} cannot hold this value: {value:?}");
+    fn checked_element(&self, ty: RefType, value: &Val) -> Result<u64> {
+        let ty = ValType::Ref(ty);
+        ensure!(value.matches(self, ty), "a table of {ty} cannot hold this value: {value:?}");
         Ok(value.to_slot(self)?.as_u64())
     }
 }

@@ -4,13 +4,13 @@
 //! what its `valtype()` says.
 
 use anyhow::{Result, ensure};
+use hotfoot_artifact::{HeapType, RefType, ValType};
 
 use super::slot::Slot;
 use super::store::{FuncPtr, VmStore};
 use crate::exn_ref::ExnRef;
 use crate::extern_ref::{ExternRef, Rooted};
 use crate::func::Func;
-use crate::types::{HeapType, ValType};
 use crate::value::{V128, Val};
 
 impl Val {
@@ -28,6 +28,7 @@ impl Val {
             Val::FuncRef(func) => return func_to_slot(func.as_ref(), store),
             Val::ExternRef(reference) => return index_to_slot(reference.as_ref(), store),
             Val::ExnRef(reference) => return index_to_slot(reference.as_ref(), store),
+            Val::AnyRef(reference) => return index_to_slot(reference.as_ref(), store),
         })
     }
 
@@ -35,25 +36,20 @@ impl Val {
     ///
     /// # Safety
     /// S7: the slot holds a value of this type; a reference is of this store.
-    pub(super) unsafe fn from_slot(store: &VmStore, slot: Slot, ty: &ValType) -> Val {
+    pub(super) unsafe fn from_slot(store: &VmStore, slot: Slot, ty: ValType) -> Val {
         match ty {
             ValType::I32 => Val::I32(slot.as_u32() as i32),
             ValType::I64 => Val::I64(slot.as_u64() as i64),
             ValType::F32 => Val::F32(slot.as_u32()),
             ValType::F64 => Val::F64(slot.as_u64()),
             ValType::V128 => Val::V128(V128::from(slot.as_u128())),
-            ValType::Ref(reference) => match reference.heap {
+            ValType::Ref(reference) => match reference.heap.top() {
                 HeapType::Func => {
                     Val::FuncRef(FuncPtr::from_raw(slot.as_u64()).map(|func| Func::from_parts(store.id(), func)))
                 }
-                HeapType::Extern => {
-                    let index = slot.as_u32();
-                    Val::ExternRef((index != 0).then(|| Rooted::from_parts(store.id(), index)))
-                }
-                HeapType::Exn => {
-                    let index = slot.as_u32();
-                    Val::ExnRef((index != 0).then(|| Rooted::from_parts(store.id(), index)))
-                }
+                HeapType::Extern => Val::ExternRef(slot_to_index(store, slot)),
+                HeapType::Exn => Val::ExnRef(slot_to_index(store, slot)),
+                _ => Val::AnyRef(slot_to_index(store, slot)),
             },
         }
     }
@@ -69,6 +65,11 @@ fn index_to_slot<R>(reference: Option<&Rooted<R>>, store: &VmStore) -> Result<Sl
     let Some(reference) = reference else { return Ok(Slot::default()) };
     ensure!(reference.store_id() == store.id(), "a reference of another store was used");
     Ok(Slot::from_u32(reference.index()))
+}
+
+fn slot_to_index<R>(store: &VmStore, slot: Slot) -> Option<Rooted<R>> {
+    let index = slot.as_u32();
+    (index != 0).then(|| Rooted::from_parts(store.id(), index))
 }
 
 /// A Rust type that stands for one WebAssembly value type.
@@ -139,6 +140,22 @@ unsafe impl WasmTy for Option<Func> {
     }
 }
 
+// SAFETY: S7, a function of the store, which `func_to_slot` checks.
+unsafe impl WasmTy for Func {
+    fn valtype() -> ValType {
+        ValType::Ref(RefType { nullable: false, heap: HeapType::Func })
+    }
+
+    fn into_slot(self, store: &VmStore) -> Result<Slot> {
+        func_to_slot(Some(&self), store)
+    }
+
+    unsafe fn from_slot(store: &VmStore, slot: Slot) -> Self {
+        let pointer = FuncPtr::from_raw(slot.as_u64()).expect("a reference of this type is never null");
+        Func::from_parts(store.id(), pointer)
+    }
+}
+
 // SAFETY: S7, null or a reference of the store, which `index_to_slot` checks.
 unsafe impl WasmTy for Option<Rooted<ExternRef>> {
     fn valtype() -> ValType {
@@ -150,7 +167,7 @@ unsafe impl WasmTy for Option<Rooted<ExternRef>> {
     }
 
     unsafe fn from_slot(store: &VmStore, slot: Slot) -> Self {
-        (slot.as_u32() != 0).then(|| Rooted::from_parts(store.id(), slot.as_u32()))
+        slot_to_index(store, slot)
     }
 }
 
@@ -165,7 +182,7 @@ unsafe impl WasmTy for Option<Rooted<ExnRef>> {
     }
 
     unsafe fn from_slot(store: &VmStore, slot: Slot) -> Self {
-        (slot.as_u32() != 0).then(|| Rooted::from_parts(store.id(), slot.as_u32()))
+        slot_to_index(store, slot)
     }
 }
 
@@ -182,9 +199,9 @@ pub unsafe trait WasmParams: Send + Sized + 'static {
     #[doc(hidden)]
     fn valtypes() -> Vec<ValType>;
 
-    /// Whether these are their types.
+    /// Whether there are as many of these types, and each fits: `fits` gets the Rust type's own type first.
     #[doc(hidden)]
-    fn matches(types: impl ExactSizeIterator<Item = ValType>) -> bool;
+    fn matches(types: &[ValType], fits: impl Fn(ValType, ValType) -> bool) -> bool;
 
     /// Writes the values to slots.
     ///
@@ -215,8 +232,8 @@ unsafe impl<A: WasmTy> WasmParams for A {
     }
 
     #[inline]
-    fn matches(mut types: impl ExactSizeIterator<Item = ValType>) -> bool {
-        types.len() == 1 && types.next() == Some(A::valtype())
+    fn matches(types: &[ValType], fits: impl Fn(ValType, ValType) -> bool) -> bool {
+        types.len() == 1 && fits(A::valtype(), types[0])
     }
 
     #[inline]
@@ -301,8 +318,9 @@ macro_rules! tuple {
             }
 
             #[inline]
-            fn matches(mut types: impl ExactSizeIterator<Item = ValType>) -> bool {
-                types.len() == Self::COUNT $(&& types.next() == Some($A::valtype()))*
+            fn matches(types: &[ValType], fits: impl Fn(ValType, ValType) -> bool) -> bool {
+                let mut types = types.iter();
+                types.len() == Self::COUNT $(&& types.next().is_some_and(|ty| fits($A::valtype(), *ty)))*
             }
 
             #[inline]

@@ -23,6 +23,7 @@ use anyhow::{Context, Result, ensure};
 use hotfoot_abi::exception::Catch;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{VmContext, VmTag};
+use hotfoot_artifact::FuncType;
 
 use super::activation;
 use super::slot::Slot;
@@ -30,7 +31,6 @@ use super::store::VmStore;
 use super::sys::arch;
 use super::trap::{self, Pending};
 use crate::exn_ref::ThrownException;
-use crate::types::FuncType;
 use crate::value::Val;
 
 /// Most exceptions of one store that references were made to.
@@ -203,7 +203,7 @@ unsafe fn throw(store: NonNull<VmStore>, thrown: Thrown) -> Result<Option<Landin
     // SAFETY: S2, the only borrow until this returns.
     let vm = unsafe { &mut *store.as_ptr() };
     let Some(handler) = handler else {
-        let error = ThrownException::from_parts(vm.id(), vm.tag_type(tag), thrown);
+        let error = ThrownException::from_parts(vm, tag, thrown);
         // SAFETY: S9, by the caller's promise.
         let frames = unsafe { trap::capture(store, None) };
         vm.set_pending(Pending::Exception(error.into(), frames));
@@ -300,11 +300,10 @@ pub unsafe extern "C" fn throw_new(context: *mut VmContext, tag: u32, slots: *co
             // The buffer of the last exception, which its handler has read.
             let mut payload = std::mem::take(&mut vm.exceptions.caught);
             let instance = vm.instance((*context).instance);
-            let info = instance.module().info();
-            let count = info.types[info.tags[tag as usize] as usize].params.len();
+            let tag = instance.tag(tag);
+            let count = vm.tag_type(tag).params.len();
             payload.clear();
             payload.extend_from_slice(std::slice::from_raw_parts(slots, count));
-            let tag = instance.tag(tag);
             throw(store, Thrown::New { tag, payload })
         })
     }
@@ -323,10 +322,15 @@ pub unsafe extern "C" fn throw_ref(context: *mut VmContext, reference: u32) -> !
 }
 
 impl VmStore {
-    /// The function type whose parameters are the payload.
-    pub fn tag_type(&self, tag: TagPtr) -> FuncType {
+    /// The engine's number of the function type whose parameters are the payload.
+    pub fn tag_type_id(&self, tag: TagPtr) -> u32 {
         // SAFETY: S3, a tag lives as long as its store, which is borrowed.
-        self.engine().types().get(unsafe { tag.as_non_null().as_ref().type_id }).clone()
+        unsafe { tag.as_non_null().as_ref().type_id }
+    }
+
+    /// The function type whose parameters are the payload.
+    pub fn tag_type(&self, tag: TagPtr) -> &FuncType {
+        self.engine().types().get(self.tag_type_id(tag)).func()
     }
 
     /// Tag of the exception that a host function returned as its error, if it did.
@@ -338,11 +342,11 @@ impl VmStore {
     /// An exception with these values, which are compared with the tag's type.
     pub fn new_exception(&self, tag: TagPtr, fields: &[Val]) -> Result<Thrown> {
         let ty = self.tag_type(tag);
-        let expected = ty.params().len();
+        let expected = ty.params.len();
         ensure!(fields.len() == expected, "the tag has {expected} values, got {}", fields.len());
         let mut payload = Vec::with_capacity(expected);
-        for (index, (value, ty)) in fields.iter().zip(ty.params()).enumerate() {
-            ensure!(value.matches(self, &ty), "value {index} has the wrong type: {value:?}, expected {ty}");
+        for (index, (value, ty)) in fields.iter().zip(&ty.params).enumerate() {
+            ensure!(value.matches(self, *ty), "value {index} has the wrong type: {value:?}, expected {ty}");
             payload.push(value.to_slot(self)?);
         }
         Ok(Thrown::New { tag, payload })
@@ -358,7 +362,7 @@ impl VmStore {
         let (tag, payload) = self.exceptions.parts(thrown)?;
         let types = self.tag_type(tag);
         // SAFETY: S7, the payload holds values of the tag's types.
-        let fields = types.params().zip(payload).map(|(ty, slot)| unsafe { Val::from_slot(self, *slot, &ty) });
+        let fields = types.params.iter().zip(payload).map(|(ty, slot)| unsafe { Val::from_slot(self, *slot, *ty) });
         Some((tag, fields.collect()))
     }
 }

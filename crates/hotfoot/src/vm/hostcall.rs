@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use hotfoot_abi::vmctx::{HOST_MAGIC, VmContext, VmFuncRef, VmHostContext};
+use hotfoot_artifact as artifact;
 
 use super::activation;
 use super::border;
@@ -61,7 +62,7 @@ impl AnyHostFunc {
 
     /// Its type's number in the engine.
     pub fn type_id(&self) -> u32 {
-        self.ty.id()
+        self.ty.number()
     }
 
     /// The function as a value, called from wasm through the trampoline at `code`.
@@ -106,7 +107,7 @@ where
     R: WasmRet,
     F: Fn(Caller<'_, T>, P) -> R + Send + Sync + 'static,
 {
-    let ty = FuncType::new(engine, P::valtypes(), R::valtypes());
+    let ty = FuncType::from_raw(engine, artifact::FuncType { params: P::valtypes(), results: R::valtypes() });
     new_block(ty, typed_thunk::<T, P, R, F> as *const u8, func)
 }
 
@@ -189,18 +190,15 @@ where
             let block = callee.as_ref();
             let mut call = Caller::new(caller);
             let store = call.store.vm();
-            let params: Vec<Val> = block
-                .ty
-                .params()
-                .enumerate()
-                .map(|(index, ty)| Val::from_slot(store, *slots.add(index), &ty))
-                .collect();
-            let mut results: Vec<Val> = block.ty.results().map(|ty| Val::default_for_ty(&ty)).collect();
+            let ty = block.ty.raw();
+            let params = ty.params.iter().enumerate();
+            let params: Vec<Val> = params.map(|(index, ty)| Val::from_slot(store, *slots.add(index), *ty)).collect();
+            let mut results: Vec<Val> = ty.results.iter().map(|ty| Val::zero(*ty)).collect();
             (block.func)(call, &params, &mut results)?;
             let mut store = StoreContextMut::<T>::from_caller(caller);
-            for (index, (value, ty)) in results.iter().zip(block.ty.results()).enumerate() {
+            for (index, (value, ty)) in results.iter().zip(&ty.results).enumerate() {
                 anyhow::ensure!(
-                    value.matches(store.vm(), &ty),
+                    value.matches(store.vm(), *ty),
                     "a host function returned a value of another type than it declares: result {index} is {value:?}, expected {ty}"
                 );
                 slots.add(index).write(value.to_slot(store.vm())?);

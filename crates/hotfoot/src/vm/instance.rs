@@ -164,7 +164,7 @@ impl InstanceData {
 
     /// The value of a constant expression (section 3.4.14); the module was validated.
     fn evaluate(&self, expr: &ConstExpr) -> Slot {
-        let mut stack = Vec::with_capacity(2);
+        let mut stack: Vec<Slot> = Vec::with_capacity(2);
         for op in &expr.ops {
             let value = match *op {
                 ConstOp::I32(value) => Slot::from_u32(value as u32),
@@ -178,9 +178,17 @@ impl InstanceData {
                 }
                 ConstOp::RefNull => Slot::default(),
                 ConstOp::RefFunc(index) => Slot::from_u64(self.func(index).map_or(0, FuncPtr::to_raw)),
+                ConstOp::RefI31 => Slot::from_u32(stack.pop().unwrap_or_default().as_u32() << 1 | 1),
+                ConstOp::AnyConvertExtern | ConstOp::ExternConvertAny => stack.pop().unwrap_or_default(),
+                // Objects of the collected heap do not exist yet.
+                ConstOp::StructNew(_)
+                | ConstOp::StructNewDefault(_)
+                | ConstOp::ArrayNew(_)
+                | ConstOp::ArrayNewDefault(_)
+                | ConstOp::ArrayNewFixed { .. } => Slot::default(),
                 _ => {
-                    let right: Slot = stack.pop().unwrap_or_default();
-                    let left: Slot = stack.pop().unwrap_or_default();
+                    let right = stack.pop().unwrap_or_default();
+                    let left = stack.pop().unwrap_or_default();
                     arithmetic(*op, left, right)
                 }
             };
@@ -331,6 +339,7 @@ impl VmStore {
                 store: store.cast().as_ptr(),
                 builtins: builtins::TABLE.as_ptr().cast(),
                 type_ids: module.type_ids().as_ptr(),
+                type_displays: self.engine().types().displays(),
             });
         }
         let (mut funcs, mut globals, mut tags) = (0, 0, 0);
@@ -408,7 +417,7 @@ impl VmStore {
             self.tables.push(unsafe { TableData::new(elements, *ty, definition) });
         }
         for (index, ty) in module.info().tags[tags as usize..].iter().enumerate() {
-            let tag = VmTag { type_id: module.type_ids()[*ty as usize], reserved: 0 };
+            let tag = VmTag { type_id: *ty, reserved: 0 };
             // SAFETY: S4, the offset of a tag.
             unsafe { at(layout.defined_tag(index as u32)).cast().write(tag) };
         }

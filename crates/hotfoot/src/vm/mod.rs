@@ -13,6 +13,7 @@
 //!  allocator   where instances get their parts from
 //!  instance    one instance: its VM context and what it refers to
 //!  store       the owner of instances; context: the store with the host's data, and borrows of it
+//!  types       what compiled code reads about the engine's types
 //!  call        host → wasm            hostcall   wasm → host
 //!  convert     values to slots (slot) and back
 //!  exception   exceptions, from throw to handler
@@ -49,3 +50,4 @@ pub mod table;
 pub mod tracking;
 pub mod trap;
 pub mod view;
+pub mod types;

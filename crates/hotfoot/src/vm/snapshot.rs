@@ -60,7 +60,7 @@ fn capture_reference(members: &[InstanceData], heap: HeapType, raw: u64, place: 
     if raw == 0 {
         return Ok(0);
     }
-    let held = match heap {
+    let held = match heap.top() {
         HeapType::Func => {
             for (number, member) in (0..).zip(members) {
                 let offset = raw.wrapping_sub(member.context().as_ptr() as u64);
@@ -72,6 +72,7 @@ fn capture_reference(members: &[InstanceData], heap: HeapType, raw: u64, place: 
         }
         HeapType::Extern => "an externref",
         HeapType::Exn => "an exnref",
+        _ => "an object of the collected heap",
     };
     bail!("{} holds {held}, which a snapshot cannot keep: clear it first", place())
 }
@@ -180,7 +181,7 @@ fn capture_globals(members: &[InstanceData], instance: &InstanceData) -> Result<
         let Some(heap) = heap_of(&module.info().globals[index].content) else { return Ok(*global) };
         let place = || format!("global {index}{}", export_name(module, EntityIndex::Global(index as u32)));
         let raw = Slot::from_bytes(global.bytes);
-        let raw = if heap == HeapType::Func { raw.as_u64() } else { u64::from(raw.as_u32()) };
+        let raw = if heap.top() == HeapType::Func { raw.as_u64() } else { u64::from(raw.as_u32()) };
         let captured = capture_reference(members, heap, raw, place)?;
         Ok(VmGlobal { bytes: Slot::from_u64(captured).bytes() })
     };

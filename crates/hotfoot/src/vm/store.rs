@@ -176,6 +176,7 @@ impl VmStore {
                 store: std::ptr::null_mut(),
                 builtins: std::ptr::null(),
                 type_ids: std::ptr::null(),
+                type_displays: std::ptr::null(),
             },
             id: StoreId::next(),
             // SAFETY: S12, as in `begin`, which follows.

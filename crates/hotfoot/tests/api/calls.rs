@@ -45,7 +45,7 @@ fn same(store: &mut Store<()>, a: &Val, b: &Val) -> bool {
 /// `echo` gives its parameters back, `host` those that a function of the host's gave back, `reverse` in reverse order.
 fn echoing(types: &[ValType]) -> String {
     let list = |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    let (forth, back) = (list(types), list(&types.iter().rev().copied().collect::<Vec<_>>()));
+    let (forth, back) = (list(types), list(&types.iter().rev().cloned().collect::<Vec<_>>()));
     let mut gets = String::new();
     let mut reversed = String::new();
     for at in 0..types.len() {
@@ -68,7 +68,7 @@ fn echoing(types: &[ValType]) -> String {
 
 fn check_signature(store: &mut Store<()>, types: &[ValType], host: Rooted<ExternRef>, func: Func) {
     let engine = store.engine().clone();
-    let ty = FuncType::new(&engine, types.iter().copied(), types.iter().copied());
+    let ty = FuncType::new(&engine, types.iter().cloned(), types.iter().cloned());
     let echo = Func::new(&mut *store, ty, |_, params, results| {
         results.copy_from_slice(params);
         Ok(())
@@ -98,7 +98,7 @@ fn every_type_in_every_place_comes_back() {
         let host = ExternRef::new(&mut store, "host").unwrap();
         let func = Func::wrap(&mut store, || 1234);
         for count in 0..=16 {
-            let types: Vec<ValType> = (0..count).map(|at| TYPES[(at * 3 + count) % TYPES.len()]).collect();
+            let types: Vec<ValType> = (0..count).map(|at| TYPES[(at * 3 + count) % TYPES.len()].clone()).collect();
             check_signature(&mut store, &types, host, func);
         }
     }
@@ -111,10 +111,10 @@ fn more_values_of_one_type_than_registers() {
     let func = Func::wrap(&mut store, || 1234);
     for ty in TYPES {
         for count in [1, 2, 9, 17, 40] {
-            check_signature(&mut store, &vec![ty; count], host, func);
+            check_signature(&mut store, &vec![ty.clone(); count], host, func);
         }
     }
-    let mixed: Vec<ValType> = (0..300).map(|at| TYPES[at % TYPES.len()]).collect();
+    let mixed: Vec<ValType> = (0..300).map(|at| TYPES[at % TYPES.len()].clone()).collect();
     check_signature(&mut store, &mixed, host, func);
 }
 
@@ -123,7 +123,7 @@ fn as_many_values_as_a_signature_may_have() {
     let mut store = Store::new(&Engine::default(), ());
     let host = ExternRef::new(&mut store, "host").unwrap();
     let func = Func::wrap(&mut store, || 1234);
-    let types: Vec<ValType> = (0..1000).map(|at| TYPES[at % 5]).collect();
+    let types: Vec<ValType> = (0..1000).map(|at| TYPES[at % 5].clone()).collect();
     check_signature(&mut store, &types, host, func);
 }
 

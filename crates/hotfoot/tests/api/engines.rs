@@ -11,7 +11,7 @@ use super::compile;
 /// An engine in which a few other types have the first numbers.
 fn other_engine() -> Engine {
     let engine = Engine::default();
-    FuncType::new(&engine, [ValType::I64; 5], [ValType::EXTERNREF; 4]);
+    FuncType::new(&engine, [const { ValType::I64 }; 5], [const { ValType::EXTERNREF }; 4]);
     FuncType::new(&engine, [ValType::EXTERNREF], [ValType::FUNCREF]);
     engine
 }

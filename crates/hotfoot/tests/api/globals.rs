@@ -21,15 +21,15 @@ fn every_type_is_kept() {
     let types =
         [ValType::I32, ValType::I64, ValType::F32, ValType::F64, ValType::V128, ValType::FUNCREF, ValType::EXTERNREF];
     for (value, ty) in values.into_iter().zip(types) {
-        let initial = Val::default_for_ty(&ty);
-        let global = Global::new(&mut store, GlobalType::new(ty, Mutability::Var), initial).unwrap();
+        let initial = Val::default_for_ty(&ty).unwrap();
+        let global = Global::new(&mut store, GlobalType::new(ty.clone(), Mutability::Var), initial).unwrap();
         let text = format!(
             r#"(module (import "" "g" (global $g (mut {ty}))) (import "" "fixed" (global $fixed {ty}))
                 (global $own (export "own") (mut {ty}) (global.get $fixed))
                 (func (export "swap") (local $old {ty})
                     (local.set $old (global.get $g)) (global.set $g (global.get $own)) (global.set $own (local.get $old))))"#
         );
-        let fixed = Global::new(&mut store, GlobalType::new(ty, Mutability::Const), value).unwrap();
+        let fixed = Global::new(&mut store, GlobalType::new(ty.clone(), Mutability::Const), value).unwrap();
         let instance = instantiate(&mut store, &text, &[global.into(), fixed.into()]);
         call::<_, (), ()>(&mut store, instance, "swap", ()).unwrap();
         let own = instance.get_global(&mut store, "own").unwrap();

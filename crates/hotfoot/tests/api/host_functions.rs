@@ -139,7 +139,7 @@ fn a_host_function_that_returns_another_type_than_it_declares_fails() {
         (ValType::EXTERNREF, Val::ExternRef(Some(other_ref))),
     ];
     for (declared, value) in wrong {
-        let ty = FuncType::new(&engine, [], [declared]);
+        let ty = FuncType::new(&engine, [], [declared.clone()]);
         let f = Func::new(&mut store, ty, move |_, _, results| {
             results[0] = value;
             Ok(())

@@ -27,7 +27,7 @@ fn a_table_grown_by_either_side_is_seen_by_the_other() {
             let error = call::<_, i32, i32>(&mut store, b, "call", size + 11).unwrap_err();
             assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::TableOutOfBounds), "{kind}");
         }
-        assert_eq!((table.size(&store), table.ty(&store).minimum), (100, 100), "{kind}");
+        assert_eq!((table.size(&store), table.ty(&store).minimum()), (100, 100), "{kind}");
         for delta in [1, -1, i32::MIN] {
             assert_eq!(call::<_, i32, i32>(&mut store, a, "grow", delta).unwrap(), -1, "{kind}");
         }

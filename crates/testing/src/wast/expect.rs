@@ -34,7 +34,11 @@ fn matches(store: &Store<()>, actual: &Val, pattern: &WastRetCore<'_>) -> bool {
         (Val::F32(actual), WastRetCore::F32(expected)) => float32(*actual, expected),
         (Val::F64(actual), WastRetCore::F64(expected)) => float64(*actual, expected),
         (Val::V128(actual), WastRetCore::V128(expected)) => vector(actual.as_u128().to_le_bytes(), expected),
-        (Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None), WastRetCore::RefNull(None)) => true,
+        (
+            Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) | Val::AnyRef(None),
+            WastRetCore::RefNull(None),
+        ) => true,
+        (Val::AnyRef(None), WastRetCore::RefNull(Some(heap))) => hierarchy(heap) == Some(Hierarchy::Any),
         (Val::FuncRef(None), WastRetCore::RefNull(Some(heap))) => hierarchy(heap) == Some(Hierarchy::Func),
         (Val::ExternRef(None), WastRetCore::RefNull(Some(heap))) => hierarchy(heap) == Some(Hierarchy::Extern),
         (Val::ExnRef(None), WastRetCore::RefNull(Some(heap))) => hierarchy(heap) == Some(Hierarchy::Exn),

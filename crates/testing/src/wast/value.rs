@@ -19,6 +19,7 @@ pub(super) fn argument(store: &mut Store<()>, argument: &WastArg<'_>) -> Result<
             Some(Hierarchy::Func) => Val::FuncRef(None),
             Some(Hierarchy::Extern) => Val::ExternRef(None),
             Some(Hierarchy::Exn) => Val::ExnRef(None),
+            Some(Hierarchy::Any) => Val::AnyRef(None),
             None => return Err(format!("there is no such null in this engine: {heap:?}")),
         },
         WastArgCore::RefExtern(number) => {
@@ -35,6 +36,7 @@ pub(super) enum Hierarchy {
     Func,
     Extern,
     Exn,
+    Any,
 }
 
 /// Where a heap type belongs, or `None` when the engine has no such references.
@@ -43,6 +45,16 @@ pub(super) fn hierarchy(heap: &HeapType<'_>) -> Option<Hierarchy> {
         HeapType::Abstract { ty: AbstractHeapType::Func | AbstractHeapType::NoFunc, .. } => Some(Hierarchy::Func),
         HeapType::Abstract { ty: AbstractHeapType::Extern | AbstractHeapType::NoExtern, .. } => Some(Hierarchy::Extern),
         HeapType::Abstract { ty: AbstractHeapType::Exn | AbstractHeapType::NoExn, .. } => Some(Hierarchy::Exn),
+        HeapType::Abstract {
+            ty:
+                AbstractHeapType::Any
+                | AbstractHeapType::Eq
+                | AbstractHeapType::I31
+                | AbstractHeapType::Struct
+                | AbstractHeapType::Array
+                | AbstractHeapType::None,
+            ..
+        } => Some(Hierarchy::Any),
         _ => None,
     }
 }
