@@ -27,6 +27,7 @@ const REQUIRED: &[(Proposal, Features)] = &[
     (Proposal::Memory64, Features::V2.with(&[Feature::Memory64])),
     (Proposal::TailCall, Features::V2.with(&[Feature::TailCall])),
     (Proposal::ExtendedConst, Features::V2.with(&[Feature::ExtendedConst])),
+    (Proposal::FunctionReferences, Features::V2.with(&[Feature::FunctionReferences, Feature::TailCall])),
     (Proposal::BulkMemoryOperations, Features::V2),
     (Proposal::ReferenceTypes, Features::V2),
     (Proposal::MultiValue, Features::V2),
@@ -40,7 +41,6 @@ const REQUIRED: &[(Proposal, Features)] = &[
 
 /// What later versions of hotfoot are for.
 const LATER: &[(Proposal, Features)] = &[
-    (Proposal::FunctionReferences, Features::V2.with(&[Feature::FunctionReferences, Feature::TailCall])),
     (Proposal::GC, Features::ALL),
     (Proposal::ExceptionHandling, Features::ALL),
     (Proposal::Threads, THREADS),

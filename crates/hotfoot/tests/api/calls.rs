@@ -74,7 +74,7 @@ fn check_signature(store: &mut Store<()>, types: &[ValType], host: Rooted<Extern
         Ok(())
     });
     let instance = instantiate(store, &echoing(types), &[echo.into()]);
-    let values: Vec<Val> = types.iter().enumerate().map(|(at, ty)| value(*ty, at, host, func)).collect();
+    let values: Vec<Val> = types.iter().enumerate().map(|(at, ty)| value(ty.clone(), at, host, func)).collect();
     let mut exports: Vec<(&str, Func)> = vec![("the host's own", echo)];
     for name in ["echo", "host", "indirect", "tail", "inner", "reverse"] {
         exports.push((name, instance.get_func(&mut *store, name).unwrap()));
