@@ -106,6 +106,15 @@ pub enum CompositeType {
 }
 
 impl CompositeType {
+    /// How many values, fields or elements it has.
+    pub fn part_count(&self) -> usize {
+        match self {
+            CompositeType::Func(ty) => ty.params.len() + ty.results.len(),
+            CompositeType::Struct(ty) => ty.fields.len(),
+            CompositeType::Array(_) => 1,
+        }
+    }
+
     /// Whether it may be declared as a subtype of `expected` (section 3.3.9 "Composite Types"); `is_subtype` answers for
     /// two numbers.
     pub fn matches(&self, expected: &CompositeType, is_subtype: &impl Fn(u32, u32) -> bool) -> bool {

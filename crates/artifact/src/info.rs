@@ -215,6 +215,23 @@ impl ModuleInfo {
         std::iter::successors(Some(sub), supertype).any(|index| index == sup)
     }
 
+    /// Whether each type names only types of its own group and earlier ones, and a supertype stands before its subtypes:
+    /// what makes walks along them end.
+    pub fn types_are_ordered(&self) -> bool {
+        let mut start = 0u64;
+        self.rec_groups.iter().all(|len| {
+            let end = start + u64::from(*len);
+            let Some(group) = self.types.get(start as usize..end as usize) else { return false };
+            let ordered = group.iter().zip(start..).all(|(ty, index)| {
+                let mut named = true;
+                ty.for_each_type(|other| named &= u64::from(other) < end);
+                named && ty.supertype.is_none_or(|supertype| u64::from(supertype) < index)
+            });
+            start = end;
+            ordered
+        }) && start == self.types.len() as u64
+    }
+
     /// Gives the types that entities name other numbers. Defined types and constant expressions keep theirs.
     pub fn rename_types(&mut self, number: &impl Fn(u32) -> u32) {
         for import in &mut self.imports {

@@ -8,17 +8,17 @@
 //! make [`Artifact::parse`] panic.
 #![forbid(unsafe_code)]
 
+mod defined;
 mod elf;
 mod head;
-mod defined;
 mod info;
 mod read;
 mod section;
 mod types;
 pub mod write;
 
-pub use head::{Key, RECOGNISABLE_LEN, is_artifact, sign};
 pub use defined::{ArrayType, CompositeType, FieldType, FuncType, StorageType, StructType, SubType};
+pub use head::{Key, RECOGNISABLE_LEN, is_artifact, sign};
 pub use info::{
     ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, Header, ModuleInfo,
 };

@@ -149,8 +149,8 @@ impl<'a> Artifact<'a> {
             && (info.num_funcs - counts.imported_funcs.min(info.num_funcs)) as usize == self.functions.len()
             && info.escaping_funcs as usize == self.escaping.len()
             && info.types.len() == self.trampolines.len();
-        if !agrees {
-            return Err(ReadError::Damaged("its tables disagree about the number of functions".into()));
+        if !agrees || !info.types_are_ordered() {
+            return Err(ReadError::Damaged("its tables disagree about its functions and types".into()));
         }
         if info.memories.iter().any(|memory| memory.page_size_log2 > 16) {
             return Err(ReadError::Damaged("a memory has larger pages than there are".into()));

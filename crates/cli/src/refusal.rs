@@ -81,8 +81,8 @@ mod tests {
 
     #[test]
     fn a_feature_that_does_not_exist_is_named() {
-        let structs = message("(module (type (struct)))", "");
-        assert!(structs.contains("garbage") && structs.contains("does not support"), "{structs}");
+        let shared = message("(module (memory 1 1 shared))", "");
+        assert!(shared.contains("threads") && shared.contains("does not"), "{shared}");
     }
 
     #[test]

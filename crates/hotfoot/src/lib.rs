@@ -26,8 +26,8 @@
 //! Layering: the files of this directory are the API and contain no `unsafe`; `vm` is everything below.
 #![deny(unsafe_op_in_unsafe_fn)]
 
-mod artifact;
 mod any_ref;
+mod artifact;
 mod backtrace;
 #[cfg(feature = "compile")]
 mod compiler;
@@ -56,8 +56,8 @@ mod vm;
 
 pub use anyhow::{Error, Result};
 
-pub use artifact::{IncompatibleArtifact, Precompiled};
 pub use any_ref::AnyRef;
+pub use artifact::{IncompatibleArtifact, Precompiled};
 pub use backtrace::{FrameInfo, WasmBacktrace};
 #[cfg(feature = "compile")]
 pub use compiler::CompileObserver;

@@ -40,11 +40,8 @@ const REQUIRED: &[(Proposal, Features)] = &[
 ];
 
 /// What later versions of hotfoot are for.
-const LATER: &[(Proposal, Features)] = &[
-    (Proposal::GC, Features::ALL),
-    (Proposal::ExceptionHandling, Features::ALL),
-    (Proposal::Threads, THREADS),
-];
+const LATER: &[(Proposal, Features)] =
+    &[(Proposal::GC, Features::ALL), (Proposal::ExceptionHandling, Features::ALL), (Proposal::Threads, THREADS)];
 
 fn proposal(id: Proposal, required: bool, features: Features) -> Suite {
     suite(id.into(), required, features, data::proposal(id))

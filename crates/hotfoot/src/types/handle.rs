@@ -18,7 +18,7 @@ pub enum Finality {
     NonFinal,
 }
 
-/// A defined type of an engine. Two are equal when they are the same type of the same engine.
+/// A defined type of an engine. Types of two engines are equal when they look the same, in all that they name.
 #[derive(Clone)]
 pub struct RegisteredType {
     registry: Arc<TypeRegistry>,
@@ -27,15 +27,20 @@ pub struct RegisteredType {
 
 impl PartialEq for RegisteredType {
     fn eq(&self, other: &RegisteredType) -> bool {
-        Arc::ptr_eq(&self.registry, &other.registry) && self.number == other.number
+        if Arc::ptr_eq(&self.registry, &other.registry) {
+            return self.number == other.number;
+        }
+        self.registry.find(&other.registry, other.number) == Some(self.number)
     }
 }
 
 impl Eq for RegisteredType {}
 
 impl Hash for RegisteredType {
+    /// Numbers differ between engines in which equal types live, so only what they cannot differ in is hashed.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.number.hash(state);
+        self.entry().ty.is_final.hash(state);
+        self.entry().ty.composite.part_count().hash(state);
     }
 }
 

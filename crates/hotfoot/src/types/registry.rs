@@ -194,8 +194,26 @@ impl TypeRegistry {
         sub == sup || self.get(sub).display.get(self.get(sup).display.len() - 1) == Some(&sup)
     }
 
-    /// The number here of a type of another registry.
+    /// The number here of a type of another registry, to be registered if it is not known.
     pub fn adopt(&self, other: &TypeRegistry, number: u32) -> Result<u32, RegisterError> {
+        self.translate(other, number, |group| self.register(group))
+    }
+
+    /// The number here of a type of another registry, if it is known.
+    pub fn find(&self, other: &TypeRegistry, number: u32) -> Option<u32> {
+        let known = |group: Vec<SubType>| {
+            let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+            groups.known.get(&group).cloned().ok_or(())
+        };
+        self.translate(other, number, known).ok()
+    }
+
+    fn translate<E>(
+        &self,
+        other: &TypeRegistry,
+        number: u32,
+        mut numbers_of: impl FnMut(Vec<SubType>) -> Result<Arc<[u32]>, E>,
+    ) -> Result<u32, E> {
         // Groups that it needs, which are those with smaller numbers that it names directly or through others.
         let mut needed: BTreeMap<u32, &TypeEntry> = BTreeMap::new();
         let mut pending = vec![number];
@@ -214,8 +232,7 @@ impl TypeRegistry {
                 Err(_) => numbers[&number],
             };
             let group = entry.group.iter().map(|member| other.get(*member).ty.map_types(&own)).collect();
-            let registered = self.register(group)?;
-            numbers.extend(entry.group.iter().copied().zip(registered.iter().copied()));
+            numbers.extend(entry.group.iter().copied().zip(numbers_of(group)?.iter().copied()));
         }
         Ok(numbers[&number])
     }
@@ -281,7 +298,9 @@ mod tests {
         let types = vec![node(0), func(1), node(3), node(0)];
         let numbers = there.register_module(&module(types, vec![1, 1, 2])).unwrap();
         here.register_one(func(7)).unwrap();
+        assert_eq!(here.find(&there, numbers[2]), None);
         let adopted = here.adopt(&there, numbers[2]).unwrap();
+        assert_eq!(here.find(&there, numbers[2]), Some(adopted));
         assert_eq!(here.adopt(&there, numbers[2]).unwrap(), adopted);
         assert_eq!(there.adopt(&here, adopted).unwrap(), numbers[2], "there and back again");
     }

@@ -49,5 +49,5 @@ pub mod sys;
 pub mod table;
 pub mod tracking;
 pub mod trap;
-pub mod view;
 pub mod types;
+pub mod view;
