@@ -8,10 +8,15 @@ pub struct Guest {
     pub wat: String,
     /// How many functions it imports.
     pub imports: usize,
+    /// A module whose exports it imports as `env`, if it is a program of two.
+    pub library: Option<&'static str>,
 }
 
+/// A table to be filled at an offset that only the library knows.
+const LIBRARY: &str = r#"(module (table (export "table") 8192 funcref) (global (export "base") i32 (i32.const 16)))"#;
+
 fn guest(name: impl Into<String>, fields: impl Into<String>) -> Guest {
-    Guest { name: name.into(), wat: format!("(module {})", fields.into()), imports: 0 }
+    Guest { name: name.into(), wat: format!("(module {})", fields.into()), imports: 0, library: None }
 }
 
 /// A data segment of so many bytes that are not zero.
@@ -48,6 +53,13 @@ pub fn all() -> Vec<Guest> {
              (func (export \"run\") (call_indirect (type $t) (i32.const 1234)))"
         ),
     ));
+    let elements = "$f ".repeat(8000);
+    let fields = format!(
+        "(type $t (func)) (import \"env\" \"table\" (table $table 8192 funcref)) (import \"env\" \"base\" (global $base i32))
+         (elem (table $table) (offset (global.get $base)) func {elements}) (func $f)
+         (func (export \"run\") (call_indirect $table (type $t) (i32.const 1234)))"
+    );
+    guests.push(Guest { library: Some(LIBRARY), ..guest("8000 elements, imported table", fields) });
     for pages in [0, 1, 8, 64, 256] {
         let image = format!("(memory 17) (data (i32.const 0) \"{}\")", data(1 << 20));
         guests.push(guest(format!("1 MiB image, {pages} written"), format!("{image} {}", touch(pages))));

@@ -1,16 +1,21 @@
 //! Instantiation beside a peer: create a store, instantiate, call, drop, over guests that stress one thing each.
 //!
 //! ```text
-//!  cargo run --release -- [--only PATTERN] [--quick]
+//!  cargo run --release -- [--threads | --density] [--only PATTERN] [--quick]
 //! ```
+//!
+//! `--threads` shows instead what several threads do beside one, `--density` what instances cost while they are idle or
+//! alive.
 //!
 //! Each guest is run by hotfoot and by Wasmtime (pooling, at its default and at its best settings) in turns, in short
 //! batches, in one process; the table shows the median time of one instance and the ratios. Times of shared machines
 //! are noisy: read the ratios.
 
+mod density;
 mod guests;
 mod ours;
 mod peer;
+mod threads;
 
 use std::time::Instant;
 
@@ -24,7 +29,14 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let only = arguments.iter().position(|argument| argument == "--only").and_then(|at| arguments.get(at + 1));
-    println!("{:<28} {:>10} {:>12} {:>12} {:>9} {:>9}", "one instance, median", "hotfoot", "peer best", "peer default", "best/ours", "dflt/ours");
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if has("--threads") {
+        return threads::report(quick);
+    }
+    if has("--density") {
+        return density::report(quick);
+    }
+    println!("{:<30} {:>10} {:>12} {:>12} {:>9} {:>9}", "one instance, median", "hotfoot", "peer best", "peer default", "best/ours", "dflt/ours");
     for guest in guests::all() {
         if only.is_some_and(|pattern| !guest.name.contains(pattern.as_str())) {
             continue;
@@ -65,7 +77,7 @@ fn report(guest: &Guest, quick: bool) -> Result<()> {
     });
     let micros = |nanos: f64| format!("{:.3} µs", nanos / 1000.0);
     println!(
-        "{:<28} {:>10} {:>12} {:>12} {:>8.2}× {:>8.2}×",
+        "{:<30} {:>10} {:>12} {:>12} {:>8.2}× {:>8.2}×",
         guest.name,
         micros(ours),
         micros(best),

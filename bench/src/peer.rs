@@ -1,7 +1,7 @@
 //! Wasmtime with its pooling allocator, at its default and at its best settings.
 
 use anyhow::Result;
-use wasmtime::{Config, Engine, Enabled, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig, Store};
+use wasmtime::{Config, Enabled, Engine, Instance, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig, Store};
 
 use crate::Runner;
 use crate::guests::Guest;
@@ -30,10 +30,26 @@ fn prepare(guest: &Guest, best: bool) -> wasmtime::Result<impl FnMut() -> wasmti
     for index in 0..guest.imports {
         linker.func_wrap("h", &format!("f{index}"), || {})?;
     }
-    let pre = linker.instantiate_pre(&Module::new(&engine, &guest.wat)?)?;
+    let module = Module::new(&engine, &guest.wat)?;
+    let library = match guest.library {
+        Some(library) => Some(linker.instantiate_pre(&Module::new(&engine, library)?)?),
+        None => None,
+    };
+    let pre = if library.is_some() { None } else { Some(linker.instantiate_pre(&module)?) };
     Ok(move || {
         let mut store = Store::new(&engine, ());
-        let instance = pre.instantiate(&mut store)?;
+        let instance = match (&pre, &library) {
+            (Some(pre), _) => pre.instantiate(&mut store)?,
+            (None, library) => {
+                // Two modules are linked in each store; this is the shortest way to do that.
+                let mut imports = Vec::new();
+                if let Some(library) = library {
+                    let library = library.instantiate(&mut store)?;
+                    imports.extend(module.imports().filter_map(|import| library.get_export(&mut store, import.name())));
+                }
+                Instance::new(&mut store, &module, &imports)?
+            }
+        };
         instance.get_typed_func::<(), ()>(&mut store, "run")?.call(&mut store, ())
     })
 }

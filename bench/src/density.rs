@@ -1,0 +1,43 @@
+//! What an instance costs in memory while it is alive and while it is idle: resident bytes of the process.
+
+use anyhow::{Context, Result};
+use hotfoot::Store;
+
+use crate::{guests, ours};
+
+/// Resident bytes of this process that are not of files.
+fn resident() -> Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/smaps_rollup")?;
+    let field = |name: &str| -> Result<f64> {
+        let line = status.lines().find(|line| line.starts_with(name)).context("no such field")?;
+        Ok(line.split_whitespace().nth(1).context("no number")?.parse::<f64>()? * 1024.0)
+    };
+    field("Private_Dirty:")
+}
+
+/// Prints kilobytes an instance, alive and idle, and after [`hotfoot::Engine::trim`].
+pub fn report(quick: bool) -> Result<()> {
+    let count = if quick { 50 } else { 90 };
+    println!("{:<30} {:>14} {:>14} {:>14}", "KiB an instance", "alive", "idle", "trimmed");
+    for guest in guests::all() {
+        let (engine, pre) = ours::prepare(&guest)?;
+        // One to make what all share.
+        ours::run(&engine, &pre)?;
+        let before = resident()?;
+        let mut alive = Vec::new();
+        for _ in 0..count {
+            let mut store = Store::new(&engine, ());
+            let instance = pre.instantiate(&mut store)?;
+            instance.get_typed_func::<(), ()>(&mut store, "run")?.call(&mut store, ())?;
+            alive.push(store);
+        }
+        let used = resident()?;
+        drop(alive);
+        let idle = resident()?;
+        engine.trim();
+        let trimmed = resident()?;
+        let each = |bytes: f64| (bytes - before).max(0.0) / 1024.0 / f64::from(count);
+        println!("{:<30} {:>14.1} {:>14.1} {:>14.1}", guest.name, each(used), each(idle), each(trimmed));
+    }
+    Ok(())
+}
