@@ -1,7 +1,9 @@
-//! A warm instance asks nothing of the kernel: no system call, no page fault.
+//! A warm instance asks nothing of the kernel, no system call and no page fault, and of other processors: no atomic
+//! read-modify-write of a line that other threads use.
 //!
 //! System calls are counted by forbidding them: in strict seccomp mode the kernel kills a process at its first system
-//! call other than read, write, exit and sigreturn.
+//! call other than read, write, exit and sigreturn. Atomic instructions are counted by running a child one instruction
+//! at a time and looking at each.
 
 use std::mem::MaybeUninit;
 
@@ -95,4 +97,80 @@ fn no_page_fault() {
         page_faults() - before
     });
     assert_eq!(faults.min(), Some(0));
+}
+
+/// Prefixes of x86-64 instructions, and where the opcode is.
+fn is_atomic(code: &[u8]) -> bool {
+    let mut at = 0;
+    while matches!(code[at], 0x66 | 0xf2 | 0xf3 | 0x2e | 0x36 | 0x3e | 0x26 | 0x64 | 0x65) || code[at] & 0xf0 == 0x40 {
+        at += 1;
+    }
+    // `lock`, or an `xchg` with memory, which locks without saying so.
+    code[at] == 0xf0 || (matches!(code[at], 0x86 | 0x87) && code[at + 1] < 0xc0)
+}
+
+/// Steps through a stopped child until it stops itself again; how many instructions, and how many atomic ones.
+fn step_through(child: libc::pid_t) -> (u32, u32) {
+    /// Where `struct user` of x86-64 has the instruction pointer.
+    const RIP: usize = 16 * 8;
+    let (mut steps, mut atomic) = (0, 0);
+    loop {
+        let mut code = [0; 16];
+        // SAFETY: S11, `ptrace` reads the child's registers and memory, and the kernel checks the addresses.
+        let status = unsafe {
+            let rip = libc::ptrace(libc::PTRACE_PEEKUSER, child, RIP, 0) as usize;
+            for (word, bytes) in code.chunks_exact_mut(8).enumerate() {
+                bytes.copy_from_slice(&libc::ptrace(libc::PTRACE_PEEKTEXT, child, rip + word * 8, 0).to_le_bytes());
+            }
+            let mut status = 0;
+            assert_eq!(libc::ptrace(libc::PTRACE_SINGLESTEP, child, 0, 0), 0);
+            assert_eq!(libc::waitpid(child, &mut status, 0), child);
+            status
+        };
+        assert!(libc::WIFSTOPPED(status), "the child ended while it was looked at");
+        if libc::WSTOPSIG(status) == libc::SIGSTOP {
+            return (steps, atomic);
+        }
+        assert_eq!(libc::WSTOPSIG(status), libc::SIGTRAP);
+        steps += 1;
+        atomic += u32::from(is_atomic(&code));
+    }
+}
+
+/// Four: a store and an instance are each taken from a shelf and given back to it, and a shelf has a lock that only its
+/// own thread takes. A reference count, a counter or a free list that threads share would be a fifth.
+#[test]
+fn no_atomic_instruction_but_the_locks_of_its_own_shelves() {
+    if std::env::consts::ARCH != "x86_64" {
+        eprintln!("not checked: only x86-64 instructions can be told apart here");
+        return;
+    }
+    let (engine, pre) = warm();
+    // SAFETY: S11, as in `no_system_call`; the child stops before and after what is looked at.
+    let (steps, atomic) = unsafe {
+        match libc::fork() {
+            0 => {
+                libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+                run(&engine, &pre);
+                libc::syscall(libc::SYS_tkill, libc::syscall(libc::SYS_gettid), libc::SIGSTOP);
+                run(&engine, &pre);
+                libc::syscall(libc::SYS_tkill, libc::syscall(libc::SYS_gettid), libc::SIGSTOP);
+                libc::syscall(libc::SYS_exit, 0);
+                unreachable!("exit does not return")
+            }
+            child => {
+                assert!(child > 0, "fork failed");
+                let mut status = 0;
+                assert_eq!(libc::waitpid(child, &mut status, 0), child);
+                assert!(libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == libc::SIGSTOP);
+                let counts = step_through(child);
+                libc::kill(child, libc::SIGKILL);
+                libc::waitpid(child, &mut status, 0);
+                counts
+            }
+        }
+    };
+    println!("{steps} instructions, {atomic} of them atomic");
+    assert!(steps > 1000, "something was looked at: {steps}");
+    assert_eq!(atomic, 4, "of {steps} instructions");
 }

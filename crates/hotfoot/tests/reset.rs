@@ -3,13 +3,13 @@
 //! Random programs of operations (guest stores of all widths, vectors, bulk operations, growth, tables, globals, dropped
 //! segments; host writes, raw slices, growth) run on pooled instances. Each instance is first compared, byte by byte and
 //! entry by entry, with one that was never used. Every way to reset is covered: hot pages, decay, giving everything
-//! back, asking the kernel.
+//! back, asking the kernel; and the kernel may be told at any time to take pages away, as it does when memory is short.
 //!
 //! `HOTFOOT_RESET_INSTANCES=1000000 cargo test --release -p hotfoot --test reset` runs the long version.
 
 use hotfoot::{
-    Config, Engine, Instance, InstanceAllocationStrategy, InstancePre, Linker, Module, PoolingAllocationConfig, Ref,
-    Store, Val,
+    Config, Enabled, Engine, Instance, InstanceAllocationStrategy, InstancePre, Linker, Module,
+    PoolingAllocationConfig, Ref, Store, Val,
 };
 
 const GUEST: &str = r#"(module
@@ -100,6 +100,16 @@ fn state(store: &mut Store<()>, instance: &Instance) -> State {
     State { memories, globals, tables: tables.into() }
 }
 
+/// Asks the kernel to take all pages of the memory away that it can: clean ones of a file are dropped, private ones go
+/// to swap where there is some.
+fn evict(store: &mut Store<()>, instance: &Instance) {
+    let memory = instance.get_memory(&mut *store, "m").unwrap();
+    // Not `data_ptr`, after which writes would not be tracked any more.
+    let (start, len) = (memory.data(&*store).as_ptr().cast_mut(), memory.data_size(&*store));
+    // SAFETY: S5, the range is the memory's, and paging it out changes none of its bytes.
+    unsafe { rustix::mm::madvise(start.cast(), len, rustix::mm::Advice::LinuxPageOut).unwrap() };
+}
+
 fn spoil(store: &mut Store<()>, instance: &Instance, random: &mut Random, raw: bool) {
     for _ in 0..random.below(24) {
         let operation = OPERATIONS[random.below(OPERATIONS.len() as u64) as usize];
@@ -108,7 +118,8 @@ fn spoil(store: &mut Store<()>, instance: &Instance, random: &mut Random, raw: b
         let _ = func.call(&mut *store, (random.below(3 * 65536) as u32, random.next() as u32));
     }
     let memory = instance.get_memory(&mut *store, "m").unwrap();
-    match random.below(8) {
+    match random.below(16) {
+        4 => evict(store, instance),
         0 => memory.write(&mut *store, random.below(190_000) as usize, &[7; 5000]).unwrap(),
         1 if raw => {
             let at = random.below(190_000) as usize;
@@ -173,6 +184,13 @@ fn by_giving_everything_back() {
     pool.linear_memory_keep_resident(8192);
     check(pool.clone(), &mut Config::new(), false, 77);
     check(pool, &mut Config::new(), true, 78);
+}
+
+#[test]
+fn by_giving_everything_back_unasked() {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.pagemap_scan(Enabled::No);
+    check(pool, &mut Config::new(), true, 79);
 }
 
 #[test]
