@@ -137,6 +137,15 @@ impl<'a> Artifact<'a> {
         self.head.check_signature(key)
     }
 
+    /// Where in the file each section is, in the order of the file.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn sections(&self) -> Result<Vec<(Section, Range<usize>)>, ReadError> {
+        let sections = Sections::new(self.file, &self.head)?;
+        Section::ALL.into_iter().map(|section| Ok((section, sections.range(section)?))).collect()
+    }
+
     /// Decodes the module's interface.
     ///
     /// # Errors

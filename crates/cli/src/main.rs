@@ -3,29 +3,47 @@
 //! Arguments become one high-level value in [`args`], the command of that value runs in [`cmd`], and everything that a
 //! person reads on stderr goes through [`ui`]. The exit code is the guest's own; 134 after a trap; 1 when the input is
 //! bad; 2 when the command line is.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod args;
 mod cmd;
+mod config_file;
+mod disasm;
 mod imports;
+mod input;
 mod invoke;
+mod listing;
+mod load;
 mod near;
+mod output;
+mod progress;
 mod refusal;
 mod stack;
 mod stopwatch;
+#[allow(unsafe_code)]
+mod trust;
 mod types;
 mod ui;
 mod wasi;
 mod wasm_file;
+mod wasm_text;
 
 use args::Command;
 
 fn main() {
-    let outcome = match args::parse(std::env::args_os().collect()) {
-        Command::Run(run) => cmd::run::execute(&run),
-        Command::Wast(wast) => cmd::wast::execute(&wast),
-        Command::Completions(shell) => cmd::completions::execute(shell),
-    };
+    let outcome = args::parse(std::env::args_os().collect()).and_then(execute);
     // Not a return from `main`: the store and the engine need no tidy end, and `exit` skips it.
     std::process::exit(outcome.unwrap_or_else(|error| ui::report(&error)));
+}
+
+fn execute(command: Command) -> anyhow::Result<i32> {
+    match command {
+        Command::Run(args) => cmd::run::execute(&args),
+        Command::Compile(args) => cmd::compile::execute(&args),
+        Command::Objdump(args) => cmd::objdump::execute(&args),
+        Command::Settings(args) => cmd::settings::execute(&args),
+        Command::Config(args) => cmd::config::execute(&args),
+        Command::Wast(args) => cmd::wast::execute(&args),
+        Command::Completions(shell) => cmd::completions::execute(shell),
+    }
 }

@@ -17,37 +17,31 @@ use crate::near;
 
 const MAGIC: &[u8] = b"\0asm";
 const HEADER_LEN: usize = 8;
-const SECTION_START: u8 = 8;
 
-/// A core module in the binary format whose sections all lie inside the file.
-#[derive(Debug)]
-pub struct WasmFile {
-    /// The module.
-    pub bytes: Vec<u8>,
-    /// Whether instantiating it runs a function of it.
-    pub has_start: bool,
+/// Reads all of a file or of standard input.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(source: &Source) -> Result<Vec<u8>> {
+    match source {
+        Source::Stdin => {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+            Ok(bytes)
+        }
+        Source::File(path) => read_file(path),
+    }
 }
 
-impl WasmFile {
-    /// Reads and checks a module.
-    pub fn read(source: &Source) -> Result<WasmFile> {
-        let bytes = match source {
-            Source::Stdin => {
-                let mut bytes = Vec::new();
-                io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
-                bytes
-            }
-            Source::File(path) => read_file(path)?,
-        };
-        WasmFile::new(bytes, &source.to_string())
-    }
-
-    fn new(bytes: Vec<u8>, name: &str) -> Result<WasmFile> {
-        let bytes = if bytes.starts_with(MAGIC) { bytes } else { from_text(bytes, name)? };
-        check_header(&bytes, name)?;
-        let has_start = check_sections(&bytes, name)?;
-        Ok(WasmFile { bytes, has_start })
-    }
+/// A core module in the binary format whose sections all lie inside the file, from either format.
+///
+/// # Errors
+/// When the bytes are something else; the message says what.
+pub fn to_module(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>> {
+    let bytes = if bytes.starts_with(MAGIC) { bytes } else { from_text(bytes, name)? };
+    check_header(&bytes, name)?;
+    check_sections(&bytes, name)?;
+    Ok(bytes)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
@@ -120,9 +114,8 @@ fn check_header(bytes: &[u8], name: &str) -> Result<()> {
     }
 }
 
-/// Walks over the sections without looking into them, and tells whether there is a start section.
-fn check_sections(bytes: &[u8], name: &str) -> Result<bool> {
-    let mut has_start = false;
+/// Walks over the sections without looking into them.
+fn check_sections(bytes: &[u8], name: &str) -> Result<()> {
     let mut at = HEADER_LEN;
     while let Some(&id) = bytes.get(at) {
         let truncated = |missing: String| {
@@ -137,16 +130,15 @@ fn check_sections(bytes: &[u8], name: &str) -> Result<bool> {
             Length::Value(size, body) => (size, body),
             Length::Truncated => return Err(truncated("has no length".to_owned())),
             // Not a matter of length: the engine's validation says it better.
-            Length::Malformed => return Ok(has_start),
+            Length::Malformed => return Ok(()),
         };
         let end = body + size as usize;
         if end > bytes.len() {
             return Err(truncated(format!("needs {} more", end - bytes.len())));
         }
-        has_start |= id == SECTION_START;
         at = end;
     }
-    Ok(has_start)
+    Ok(())
 }
 
 enum Length {
@@ -193,18 +185,12 @@ fn section_name(id: u8) -> String {
 mod tests {
     use super::*;
 
-    fn check(bytes: &[u8]) -> Result<WasmFile> {
-        WasmFile::new(bytes.to_vec(), "`x`")
+    fn check(bytes: &[u8]) -> Result<Vec<u8>> {
+        to_module(bytes.to_vec(), "`x`")
     }
 
     fn complaint(bytes: &[u8]) -> String {
         check(bytes).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn finds_the_start_section() {
-        assert!(!check(b"(module)").unwrap().has_start);
-        assert!(check(b";; text\n (module (func) (start 0))").unwrap().has_start);
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! ```
 //! A command is followed by its stdout, then its stderr, then its exit code if that is not 0. Words may be quoted with
 //! `'`, `< FILE` gives stdin, and `NAME=VALUE` before the command sets a variable. Commands run in the root of the
-//! repository; `example NAME` runs one of the programs of `examples/`. `BLESS=1` writes what is seen into the files.
+//! repository; `example NAME` runs one of the programs of `examples/`. `$TMP` is a folder that a transcript has to itself;
+//! `cat FILE` prints a file of it. `BLESS=1` writes what is seen into the files.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File};
@@ -52,7 +53,16 @@ fn completions_name_every_command_and_option() {
         let output = Command::new(env!("CARGO_BIN_EXE_hotfoot")).args(["completions", shell]).output().unwrap();
         assert!(output.status.success());
         let script = String::from_utf8(output.stdout).unwrap();
-        for word in ["wast", "completions", "invoke", "memory-guard-size", "bench-imports"] {
+        for word in [
+            "wast",
+            "completions",
+            "compile",
+            "objdump",
+            "cranelift-set",
+            "invoke",
+            "memory-guard-size",
+            "bench-imports",
+        ] {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }
@@ -85,6 +95,8 @@ fn root() -> &'static Path {
 /// The transcript as it is now: its comments and commands, each command with what it does today. An empty line before
 /// a comment is all the layout that there is; any other belongs to an output.
 fn replay(transcript: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
     let mut seen = String::new();
     let mut after_comment = true;
     for line in transcript.lines() {
@@ -93,7 +105,8 @@ fn replay(transcript: &str) -> String {
             let gap = if after_comment { "" } else { "\n" };
             seen.push_str(&format!("{gap}{line}\n"));
         } else if let Some(command) = line.strip_prefix("$ ") {
-            seen.push_str(&format!("{line}\n{}", run(command)));
+            let output = run(&command.replace("$TMP", folder)).replace(folder, "$TMP");
+            seen.push_str(&format!("{line}\n{output}"));
         } else {
             continue;
         }
@@ -111,6 +124,7 @@ fn run(line: &str) -> String {
     }
     let mut command = match words.next().as_deref() {
         Some("hotfoot") => Command::new(env!("CARGO_BIN_EXE_hotfoot")),
+        Some("cat") => Command::new("cat"),
         Some("example") => Command::new(example(&words.next().unwrap())),
         other => panic!("no command for a transcript: {other:?} in `{line}`"),
     };

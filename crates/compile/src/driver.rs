@@ -136,6 +136,7 @@ pub(crate) fn compile(
         relaxed_simd_deterministic: options.relaxed_simd_deterministic,
         memory_spectre: isa.flags().enable_heap_access_spectre_mitigation(),
         table_spectre: isa.flags().enable_table_access_spectre_mitigation(),
+        full_address_map: options.full_address_map,
         emit_clif: options.emit_clif.as_deref(),
     };
     let size: u64 = bodies.iter().map(|(_, body)| body.as_bytes().len() as u64).sum();

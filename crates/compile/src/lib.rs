@@ -18,6 +18,7 @@ mod init;
 mod link;
 mod metadata;
 mod observer;
+mod outline;
 mod settings;
 mod target;
 mod trampoline;
@@ -33,6 +34,7 @@ pub use wasmparser::WasmFeatures;
 
 pub use error::Error;
 pub use observer::Observer;
+pub use outline::{Outline, outline};
 pub use settings::{Setting, SettingValues};
 pub use target::{LEVELS, Target};
 
@@ -63,6 +65,9 @@ pub struct Options {
     pub relaxed_simd_deterministic: bool,
     /// Compile functions on all cores. The artifact is the same either way.
     pub parallel: bool,
+    /// Say of every instruction where in the module it comes from, not only of those that may trap or call: for people
+    /// who read the code. The code is the same either way, the artifact larger.
+    pub full_address_map: bool,
     /// Write each function in the code generator's own language to a file of this folder, which is made if need be.
     pub emit_clif: Option<PathBuf>,
 }
@@ -76,6 +81,7 @@ impl Default for Options {
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             parallel: true,
+            full_address_map: false,
             emit_clif: None,
         }
     }

@@ -109,17 +109,16 @@ impl Target {
             return extensions.copied().try_for_each(|extension| self.set(extension, "true"));
         }
         let entry = (name.to_owned(), value.to_owned());
-        let known = match apply(&mut self.isa()?, name, value) {
-            Err(SetError::BadName(_)) => {
-                self.flags.push(entry);
-                apply(&mut settings::builder(), name, value)
-            }
-            known => {
-                self.isa_flags.push(entry);
-                known
-            }
-        };
-        known.map_err(|error| Error::Target(format!("setting `{name}` to `{value}`: {error}")))
+        let of_isa = apply(&mut self.isa()?, name, value);
+        let is_of_isa = !matches!(of_isa, Err(SetError::BadName(_)));
+        let known = if is_of_isa { of_isa } else { apply(&mut settings::builder(), name, value) };
+        known.map_err(|error| Error::Target(format!("setting `{name}` to `{value}`: {error}")))?;
+        if is_of_isa {
+            self.isa_flags.push(entry)
+        } else {
+            self.flags.push(entry)
+        }
+        Ok(())
     }
 
     /// Enables a Cranelift setting or preset.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hotfoot_artifact::{Artifact, NONE};
 use hotfoot_compile::{Compiler, Error, LEVELS, Observer, Options, SettingValues, Target};
 
 use crate::{TARGETS, compiler};
@@ -124,4 +125,24 @@ fn functions_are_written_as_the_code_generator_gets_them() {
     let error = compiler(TARGETS[0], options).compile(&wasm).unwrap_err();
     assert!(matches!(error, Error::EmitClif { .. }), "{error}");
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// With a full address map more of the code has its place, and the code stays the same.
+#[test]
+fn an_address_map_changes_no_code() {
+    let wasm =
+        wat::parse_str("(module (func (param f64) (result f64) (f64.mul (f64.neg (local.get 0)) (f64.const 7))))");
+    let wasm = wasm.unwrap();
+    for target in TARGETS {
+        let few = compiler(target, Options::default()).compile(&wasm).unwrap();
+        let options = Options { full_address_map: true, ..Options::default() };
+        let full = compiler(target, options).compile(&wasm).unwrap();
+        let (few, full) = (Artifact::parse(&few).unwrap(), Artifact::parse(&full).unwrap());
+        assert!(few.text == full.text, "{target}");
+        let opcodes = |artifact: &Artifact<'_>| -> Vec<u8> {
+            let offsets = artifact.addresses.iter().map(|address| address.wasm.get());
+            offsets.filter(|offset| *offset != NONE).map(|offset| wasm[offset as usize]).collect()
+        };
+        assert!(!opcodes(&few).contains(&0xa2) && opcodes(&full).contains(&0xa2), "{target}: f64.mul");
+    }
 }

@@ -119,6 +119,7 @@ fn new_compiler(config: &Config) -> Result<Compiler> {
         nan_canonicalization: config.nan_canonicalization,
         relaxed_simd_deterministic: config.relaxed_simd_deterministic,
         parallel: config.parallel_compilation,
+        full_address_map: config.generate_address_map,
         emit_clif: config.emit_clif.clone(),
     };
     Ok(Compiler::new(target, options)?)

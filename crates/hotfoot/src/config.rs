@@ -257,6 +257,7 @@ pub struct Config {
     pub(crate) nan_canonicalization: bool,
     pub(crate) relaxed_simd_deterministic: bool,
     pub(crate) parallel_compilation: bool,
+    pub(crate) generate_address_map: bool,
     pub(crate) emit_clif: Option<PathBuf>,
     pub(crate) max_wasm_stack: usize,
     pub(crate) wasm_backtrace_max_frames: usize,
@@ -351,6 +352,7 @@ impl Config {
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             parallel_compilation: true,
+            generate_address_map: false,
             emit_clif: None,
             max_wasm_stack: 512 << 10,
             wasm_backtrace_max_frames: 20,
@@ -399,6 +401,14 @@ impl Config {
     pub fn target(&mut self, target: &str) -> crate::Result<&mut Self> {
         self.target = Some(target.into());
         Ok(self)
+    }
+
+    /// Says of every machine instruction where in the module it comes from, for profilers and people who read the code.
+    /// Without it an artifact says so of those that may trap or call, which is what backtraces need. The code is the
+    /// same either way, the artifact larger. Default: off.
+    pub fn generate_address_map(&mut self, enable: bool) -> &mut Self {
+        self.generate_address_map = enable;
+        self
     }
 
     /// Writes each function, as the code generator gets it, to a file in this folder when it is compiled.

@@ -8,7 +8,8 @@ use clap_complete::Shell;
 use hotfoot_testing::features::SpecVersion;
 
 use super::features::{FeatureSwitch, NAMES_HELP};
-use super::value::{self, Directory, EnvVar, Preload};
+use super::tools::{CompileArgs, ConfigArgs, ObjdumpArgs, SettingsArgs};
+use super::value::{self, CraneliftSetting, Directory, EnvVar, Preload};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +19,7 @@ Examples:
   hotfoot --env HOME --env A=1 app.wasm  … with two environment variables
   hotfoot --invoke add lib.wat 2 3       call one exported function and print its results
   cat app.wasm | hotfoot -               read the module from standard input
+  hotfoot compile app.wasm               compile it once, to load it at once from then on
 
 A program sees no file and no environment variable unless an option hands it over. The exit code is
 the program's own; 134 after a trap, 1 for bad input, 2 for a wrong command line. For the options of
@@ -29,7 +31,8 @@ Examples:
   hotfoot run --dir . app.wasm in.txt        let it use the files of the current directory
   hotfoot run --preload m=math.wat app.wat   satisfy the imports of `m` with exports of math.wat
   hotfoot run --invoke fib lib.wasm 30       call an export: integers in decimal or 0x…
-  hotfoot run --invoke neg lib.wasm -1.5     … and floats also as nan or inf";
+  hotfoot run --invoke neg lib.wasm -1.5     … and floats also as nan or inf
+  hotfoot run --allow-precompiled app.hotfoot  load what `hotfoot compile app.wasm` made";
 
 /// Run WebAssembly programs, quickly and isolated.
 #[derive(Parser)]
@@ -55,6 +58,14 @@ pub struct Cli {
 pub enum Command {
     /// Run a program, or call one export of a module (the default: `hotfoot FILE` is `hotfoot run FILE`)
     Run(LowRunArgs),
+    /// Compile a module ahead of time, to an artifact that loads at once
+    Compile(CompileArgs),
+    /// Disassemble machine code, beside the instructions that it comes from
+    Objdump(ObjdumpArgs),
+    /// List what can be set about the generated code, and what this machine has
+    Settings(SettingsArgs),
+    /// Write a configuration file to start from
+    Config(ConfigArgs),
     /// Run specification scripts (.wast): files, or folders with all scripts in them
     Wast(WastArgs),
     /// Print a completion script for a shell
@@ -105,6 +116,10 @@ pub struct LowRunArgs {
     #[arg(long)]
     pub time: bool,
 
+    /// Accept artifacts of `hotfoot compile`, too: they are machine code, so say this only of files that you trust
+    #[arg(long)]
+    pub allow_precompiled: bool,
+
     /// The module: a .wasm or .wat file, or - for standard input; then the arguments of the program
     #[arg(value_name = "FILE [ARGS]", required = true, trailing_var_arg = true, num_args = 1..)]
     pub file_and_args: Vec<OsString>,
@@ -117,6 +132,10 @@ pub struct LowRunArgs {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Engine options")]
 pub struct LowEngineArgs {
+    /// Take settings from a file, as `hotfoot config new` writes one; options override it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     #[arg(
         short = 'W',
         long = "wasm",
@@ -129,6 +148,14 @@ pub struct LowEngineArgs {
     /// How hard to optimise: 0 not at all, 2 for speed, s for speed and size [default: 2]
     #[arg(short = 'O', long, value_name = "0|2|s", hide_possible_values = true)]
     pub opt_level: Option<OptLevelArg>,
+
+    /// Change a setting of the code generator, as in has_avx2=false; `hotfoot settings` lists them; may be given again
+    #[arg(long = "cranelift-set", value_name = "NAME[=VALUE]", value_parser = value::cranelift_setting)]
+    pub cranelift_settings: Vec<CraneliftSetting>,
+
+    /// Write each function, as the code generator gets it, to a file in this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub emit_clif: Option<PathBuf>,
 
     /// Find some traps through memory protection instead of explicit checks [default: y]
     #[arg(long, value_name = "y|n", value_parser = value::yes_or_no, action = ArgAction::Set,

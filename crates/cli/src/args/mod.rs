@@ -5,23 +5,35 @@ mod engine;
 mod features;
 mod low;
 mod run;
+mod tools;
 mod value;
 
 use std::ffi::{OsStr, OsString};
 
+use anyhow::Result;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
 use crate::ui;
-pub use engine::EngineArgs;
+pub use engine::{EngineArgs, known_target};
 pub use features::{FeatureName, feature_names, is_switch};
 pub use low::WastArgs;
 pub use run::{RunArgs, Source};
+pub use tools::{CompileArgs, ConfigArgs, ConfigCommand, ObjdumpArgs, SettingsArgs};
+pub use value::size;
 
 /// What to do, with everything that it needs.
 pub enum Command {
     /// Run or invoke one module.
     Run(RunArgs),
+    /// Compile a module to an artifact.
+    Compile(CompileArgs),
+    /// Disassemble.
+    Objdump(ObjdumpArgs),
+    /// List what can be set.
+    Settings(SettingsArgs),
+    /// Write a configuration file.
+    Config(ConfigArgs),
     /// Run specification scripts.
     Wast(WastArgs),
     /// Print a completion script.
@@ -39,16 +51,23 @@ pub fn command_names() -> Vec<String> {
 }
 
 /// Reads the arguments, the program's own name first. Wrong usage, `--help` and `--version` end the process here.
-pub fn parse(mut argv: Vec<OsString>) -> Command {
+///
+/// # Errors
+/// When the configuration file cannot be used.
+pub fn parse(mut argv: Vec<OsString>) -> Result<Command> {
     if is_short_form(&argv) {
         argv.insert(1, "run".into());
     }
     let cli = low::Cli::try_parse_from(argv).unwrap_or_else(|error| ui::exit_with_usage(&error));
-    match cli.command {
-        low::Command::Run(low) => Command::Run(RunArgs::new(low)),
+    Ok(match cli.command {
+        low::Command::Run(low) => Command::Run(RunArgs::new(low)?),
+        low::Command::Compile(args) => Command::Compile(args),
+        low::Command::Objdump(args) => Command::Objdump(args),
+        low::Command::Settings(args) => Command::Settings(args),
+        low::Command::Config(args) => Command::Config(args),
         low::Command::Wast(wast) => Command::Wast(wast),
         low::Command::Completions { shell } => Command::Completions(shell),
-    }
+    })
 }
 
 /// Whether this is `hotfoot [options] FILE …`: a first argument that neither names a command nor asks for help.
@@ -63,7 +82,7 @@ fn is_short_form(argv: &[OsString]) -> bool {
 #[cfg(test)]
 pub fn engine(options: &str) -> EngineArgs {
     let line = format!("hotfoot {options} x");
-    match parse(line.split_whitespace().map(OsString::from).collect()) {
+    match parse(line.split_whitespace().map(OsString::from).collect()).unwrap() {
         Command::Run(run) => run.engine,
         _ => panic!("`{line}` is no run command"),
     }
@@ -78,7 +97,7 @@ mod tests {
     }
 
     fn run(line: &str) -> RunArgs {
-        match parse(words(line)) {
+        match parse(words(line)).unwrap() {
             Command::Run(run) => run,
             _ => panic!("`{line}` is no run command"),
         }

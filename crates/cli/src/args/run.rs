@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+
 use super::EngineArgs;
 use super::low::LowRunArgs;
 use super::value::{Directory, EnvVar, Preload};
@@ -41,18 +43,23 @@ pub struct RunArgs {
     pub bench_imports: bool,
     /// Whether to say how long each step took.
     pub time: bool,
+    /// Whether artifacts are trusted.
+    pub allow_precompiled: bool,
     /// How the engine is to be.
     pub engine: EngineArgs,
 }
 
 impl RunArgs {
     /// Splits FILE from ARGS and names the source.
-    pub fn new(low: LowRunArgs) -> RunArgs {
+    ///
+    /// # Errors
+    /// When the configuration file cannot be used.
+    pub fn new(low: LowRunArgs) -> Result<RunArgs> {
         let mut words = low.file_and_args.into_iter();
         // clap has checked that there is a first one.
         let file = words.next().unwrap_or_default();
-        RunArgs {
-            source: Source::new(file),
+        Ok(RunArgs {
+            source: Source::from(file),
             argv: words.collect(),
             invoke: low.invoke,
             directories: low.directories,
@@ -63,16 +70,19 @@ impl RunArgs {
             preloads: low.preloads,
             bench_imports: low.bench_imports,
             time: low.time,
-            engine: EngineArgs::new(low.engine),
-        }
+            allow_precompiled: low.allow_precompiled,
+            engine: EngineArgs::new(&low.engine)?,
+        })
+    }
+}
+
+impl From<OsString> for Source {
+    fn from(file: OsString) -> Source {
+        if file == "-" { Source::Stdin } else { Source::File(file.into()) }
     }
 }
 
 impl Source {
-    fn new(file: OsString) -> Source {
-        if file == "-" { Source::Stdin } else { Source::File(file.into()) }
-    }
-
     /// What the guest finds as its own name, in place of a path that means nothing to it.
     pub fn program_name(&self) -> String {
         let name = match self {

@@ -33,6 +33,24 @@ pub struct Preload {
     pub file: PathBuf,
 }
 
+/// A setting of the code generator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CraneliftSetting {
+    /// The setting's name, or a preset's.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Reads `NAME[=VALUE]`; a name alone switches on.
+pub fn cranelift_setting(text: &str) -> Result<CraneliftSetting, String> {
+    let (name, value) = text.split_once('=').unwrap_or((text, "true"));
+    if name.is_empty() || value.is_empty() {
+        return Err("write a setting as NAME or NAME=VALUE, as in has_avx2=false".to_owned());
+    }
+    Ok(CraneliftSetting { name: name.to_owned(), value: value.to_owned() })
+}
+
 /// Reads `HOST[::GUEST][:ro]`; `:rw` says what is the default, for directories whose name ends in `:ro`.
 pub fn directory(text: &str) -> Result<Directory, String> {
     let (names, perms) = match text.rsplit_once(':') {
@@ -139,5 +157,9 @@ mod tests {
         assert!(env_var("=x").is_err());
         assert_eq!(preload("m=a.wat").unwrap(), Preload { name: "m".into(), file: "a.wat".into() });
         assert!(preload("m").is_err() && preload("m=").is_err());
+        let setting = |text: &str| cranelift_setting(text).map(|setting| setting.name + " to " + &setting.value);
+        assert_eq!(setting("has_avx").unwrap(), "has_avx to true");
+        assert_eq!(setting("opt_level=none").unwrap(), "opt_level to none");
+        assert!(setting("=x").is_err() && setting("x=").is_err());
     }
 }

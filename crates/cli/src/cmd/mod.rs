@@ -1,5 +1,9 @@
 //! The commands, one file each. A command returns the exit code, or an error that says why the input is bad.
 
+pub mod compile;
 pub mod completions;
+pub mod config;
+pub mod objdump;
 pub mod run;
+pub mod settings;
 pub mod wast;

@@ -5,13 +5,13 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use hotfoot::{Engine, ExternType, Func, Instance, InstancePre, Linker, Module, Store, Val};
+use hotfoot::{ExternType, Func, Instance, InstancePre, Linker, Module, Store, Val};
 use hotfoot_wasi::{WasiCtx, p0, p1};
 
 use crate::args::{RunArgs, Source};
+use crate::input::Input;
 use crate::stopwatch::Stopwatch;
-use crate::wasm_file::WasmFile;
-use crate::{imports, invoke, refusal, stack, types, ui, wasi};
+use crate::{imports, invoke, load, stack, types, ui, wasi};
 
 /// What the host functions of one run work on.
 struct Host {
@@ -32,12 +32,12 @@ pub fn execute(args: &RunArgs) -> Result<i32> {
 fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let engine = args.engine.engine()?;
     let program = args.source.to_string();
-    let file = WasmFile::read(&args.source)?;
+    let input = Input::open(&args.source)?;
     let own_args = if args.invoke.is_none() { words(args)? } else { Vec::new() };
     let host = Host { wasi: wasi::context(args, &own_args)?, bench_start: None };
     watch.lap("read");
-    let module = compile(&engine, args, &file, &program)?;
-    watch.lap("compile");
+    let module = load::module(&engine, args, &input, &args.source)?;
+    watch.lap(if matches!(input, Input::Module(_)) { "compile" } else { "load" });
 
     let mut store = Store::new(&engine, host);
     let mut linker = Linker::new(&engine);
@@ -49,7 +49,7 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     for preload in &args.preloads {
         let source = Source::File(preload.file.clone());
         let name = source.to_string();
-        let module = compile(&engine, args, &WasmFile::read(&source)?, &name)?;
+        let module = load::module(&engine, args, &Input::open(&source)?, &source)?;
         let resolved = imports::resolve(&module, &linker, &mut store, &name)?;
         match initialized(&mut store, &resolved) {
             Ok(instance) => linker.instance(&mut store, &preload.name, instance)?,
@@ -69,14 +69,10 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     };
     let called = match &args.invoke {
         Some(name) => invoke_export(&mut store, &instance, &module, name, args)?,
-        None => run_program(&mut store, &instance, &module, &file, args)?,
+        None => run_program(&mut store, &instance, &module, args)?,
     };
     watch.lap("run");
     Ok(called.map_or_else(|error| ui::report_guest_end(&error, &program), |()| 0))
-}
-
-fn compile(engine: &Engine, args: &RunArgs, file: &WasmFile, name: &str) -> Result<Module> {
-    Module::new(engine, &file.bytes).map_err(|error| refusal::explain(&error, &file.bytes, &args.engine, name))
 }
 
 /// ARGS as text: the interface of WASI to its guests has no other kind.
@@ -113,13 +109,7 @@ fn add_bench(linker: &mut Linker<Host>) -> Result<()> {
 }
 
 /// Calls `_start`. The outer error says that there is none; the inner one is how the guest ended.
-fn run_program(
-    store: &mut Store<Host>,
-    instance: &Instance,
-    module: &Module,
-    file: &WasmFile,
-    args: &RunArgs,
-) -> Result<Result<()>> {
+fn run_program(store: &mut Store<Host>, instance: &Instance, module: &Module, args: &RunArgs) -> Result<Result<()>> {
     match instance.get_func(&mut *store, "_start") {
         Some(start) => {
             let Ok(typed) = start.typed::<(), ()>(&mut *store) else {
@@ -130,7 +120,7 @@ fn run_program(
             Ok(typed.call(&mut *store, ()))
         }
         // Its start function has run, and that was the program.
-        None if file.has_start => Ok(Ok(())),
+        None if module.has_start() => Ok(Ok(())),
         None => bail!("{} is not a program, as it has no export `_start`; {}", args.source, invocable(module)),
     }
 }

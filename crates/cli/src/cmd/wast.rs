@@ -21,7 +21,7 @@ pub fn execute(args: &WastArgs) -> Result<i32> {
     }
     // A panic of the engine fails the assertion that caused it, and is reported there.
     panic::set_hook(Box::new(|_| {}));
-    let options = EngineArgs::new(args.engine.clone());
+    let options = EngineArgs::new(&args.engine)?;
     stack::with_room(options.max_wasm_stack(), || run(&scripts, args.spec, &options))
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Env<'a> {
     pub(crate) memory_spectre: bool,
     /// Bounds checks of tables also hold under speculation.
     pub(crate) table_spectre: bool,
+    /// Every instruction has its place in the binary, not only those that may trap or call.
+    pub(crate) full_address_map: bool,
     /// Where to write the functions in the code generator's language.
     pub(crate) emit_clif: Option<&'a Path>,
 }

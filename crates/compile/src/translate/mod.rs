@@ -186,6 +186,9 @@ pub(crate) fn translate(
         let (operator, offset) = operators.read_with_offset()?;
         validator.op(offset, &operator)?;
         translator.offset = offset;
+        if env.full_address_map {
+            translator.mark();
+        }
         translator.operator(&operator)?;
         deepest = deepest.max(translator.stack.len());
         sets_tables |= matches!(operator, Operator::TableSet { .. });

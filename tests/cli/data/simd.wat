@@ -1,0 +1,2 @@
+;; Needs SIMD, and does nothing with it.
+(module (func (export "_start") (drop (v128.const i64x2 0 0))))
