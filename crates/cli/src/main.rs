@@ -5,10 +5,12 @@
 //! bad; 2 when the command line is.
 #![deny(unsafe_code)]
 
+mod anatomy;
 mod args;
 mod cmd;
 mod config_file;
 mod disasm;
+mod explore;
 mod imports;
 mod input;
 mod invoke;
@@ -40,6 +42,8 @@ fn execute(command: Command) -> anyhow::Result<i32> {
     match command {
         Command::Run(args) => cmd::run::execute(&args),
         Command::Compile(args) => cmd::compile::execute(&args),
+        Command::Inspect(args) => cmd::inspect::execute(&args),
+        Command::Explore(args) => cmd::explore::execute(&args),
         Command::Objdump(args) => cmd::objdump::execute(&args),
         Command::Settings(args) => cmd::settings::execute(&args),
         Command::Config(args) => cmd::config::execute(&args),

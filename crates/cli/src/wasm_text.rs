@@ -19,16 +19,35 @@ pub struct TextLine {
     pub text: String,
 }
 
-/// The text of functions, by index with imports first. A module is printed as a whole, but only what is wanted is kept.
+/// Hands the text of each wanted function over, in the order of the module; indices count imports first. What is
+/// printed is gone again with the next function, however large the module is. Stops at the first error of `take`.
+///
+/// # Errors
+/// When the module is not one, and what `take` says.
+pub fn each_function(
+    wasm: &[u8],
+    wanted: impl Fn(u32) -> bool,
+    take: &mut dyn FnMut(u32, Vec<TextLine>) -> Result<()>,
+) -> Result<()> {
+    let bodies = bodies(wasm, wanted)?;
+    let mut collector = Collector { bodies: &bodies, body: 0, function: None, line: None, take, outcome: Ok(()) };
+    let printed = wasmprinter::Config::new().print(wasm, &mut collector);
+    collector.end_line();
+    collector.end_function();
+    collector.outcome.and(printed)
+}
+
+/// The text of the wanted functions, by index with imports first.
 ///
 /// # Errors
 /// When the module is not one.
 pub fn functions(wasm: &[u8], wanted: impl Fn(u32) -> bool) -> Result<BTreeMap<u32, Vec<TextLine>>> {
-    let bodies = bodies(wasm, wanted)?;
-    let mut collector = Collector { bodies: &bodies, body: 0, found: BTreeMap::new(), line: None };
-    wasmprinter::Config::new().print(wasm, &mut collector)?;
-    collector.end_line();
-    Ok(collector.found)
+    let mut found = BTreeMap::new();
+    each_function(wasm, wanted, &mut |function, lines| {
+        found.insert(function, lines);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// Where the bodies of the wanted functions are, ascending.
@@ -59,29 +78,43 @@ struct Collector<'a> {
     bodies: &'a [(Range<u64>, u32)],
     /// The first body that does not end before the current line: lines come in the order of the binary.
     body: usize,
-    found: BTreeMap<u32, Vec<TextLine>>,
-    /// The line being printed, and its function.
-    line: Option<(u32, u64, String)>,
+    /// The function whose lines come now, and those that came.
+    function: Option<(u32, Vec<TextLine>)>,
+    /// The line being printed.
+    line: Option<(u64, String)>,
+    take: &'a mut dyn FnMut(u32, Vec<TextLine>) -> Result<()>,
+    /// The first error of `take`.
+    outcome: Result<()>,
 }
 
 impl Collector<'_> {
     fn end_line(&mut self) {
-        let Some((function, offset, line)) = self.line.take() else { return };
+        let (Some((offset, line)), Some((_, lines))) = (self.line.take(), &mut self.function) else { return };
         let text = line.trim_start_matches(' ');
-        // Two spaces a level; a function is inside the module, and its instructions inside the function.
-        let depth = ((line.len() - text.len()) / 2).saturating_sub(2) as u32;
+        // Two spaces a level; a function is inside the module.
+        let depth = ((line.len() - text.len()) / 2).saturating_sub(1) as u32;
         // The parenthesis that ends a function stands where the binary has `end`.
         let text = if text.trim_end() == ")" { "end" } else { text.trim_end() };
         if !text.is_empty() {
-            let line = TextLine { offset: offset as u32, depth, text: text.to_owned() };
-            self.found.entry(function).or_default().push(line);
+            lines.push(TextLine { offset: offset as u32, depth, text: text.to_owned() });
+        }
+    }
+
+    fn end_function(&mut self) {
+        if let Some((function, lines)) = self.function.take()
+            && self.outcome.is_ok()
+        {
+            self.outcome = (self.take)(function, lines);
         }
     }
 }
 
 impl Print for Collector<'_> {
     fn write_str(&mut self, text: &str) -> io::Result<()> {
-        if let Some((_, _, line)) = &mut self.line {
+        if self.outcome.is_err() {
+            return Err(io::Error::other("nobody wants more"));
+        }
+        if let Some((_, line)) = &mut self.line {
             line.push_str(text);
         }
         Ok(())
@@ -97,8 +130,14 @@ impl Print for Collector<'_> {
         while self.bodies.get(self.body).is_some_and(|(range, _)| range.end <= offset) {
             self.body += 1;
         }
-        let inside = self.bodies.get(self.body).filter(|(range, _)| range.contains(&offset));
-        self.line = inside.map(|(_, function)| (*function, offset, String::new()));
+        let Some((_, function)) = self.bodies.get(self.body).filter(|(range, _)| range.contains(&offset)) else {
+            return;
+        };
+        if self.function.as_ref().is_none_or(|(current, _)| current != function) {
+            self.end_function();
+            self.function = Some((*function, Vec::new()));
+        }
+        self.line = Some((offset, String::new()));
     }
 }
 
@@ -124,5 +163,11 @@ mod tests {
         assert_eq!(depth("nop"), depth("if") + 1);
         assert!(functions(&wasm, |_| false).unwrap().is_empty());
         assert!(functions(b"\0asm\x01\0\0\0\x0a", |_| true).is_err());
+        let mut seen = 0;
+        let stopped = each_function(&wasm, |_| true, &mut |_, _| {
+            seen += 1;
+            anyhow::bail!("enough")
+        });
+        assert_eq!((stopped.unwrap_err().to_string(), seen), ("enough".to_owned(), 1));
     }
 }

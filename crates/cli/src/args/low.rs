@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use hotfoot_testing::features::SpecVersion;
 
 use super::features::{FeatureSwitch, NAMES_HELP};
-use super::tools::{CompileArgs, ConfigArgs, ObjdumpArgs, SettingsArgs};
+use super::tools::{CompileArgs, ConfigArgs, ExploreArgs, InspectArgs, ObjdumpArgs, SettingsArgs};
 use super::value::{self, CraneliftSetting, Directory, EnvVar, Preload};
 
 const EXAMPLES: &str = "\
@@ -20,6 +20,7 @@ Examples:
   hotfoot --invoke add lib.wat 2 3       call one exported function and print its results
   cat app.wasm | hotfoot -               read the module from standard input
   hotfoot compile app.wasm               compile it once, to load it at once from then on
+  hotfoot inspect app.wasm               see what is in it, and what its start will cost
 
 A program sees no file and no environment variable unless an option hands it over. The exit code is
 the program's own; 134 after a trap, 1 for bad input, 2 for a wrong command line. For the options of
@@ -60,8 +61,12 @@ pub enum Command {
     Run(LowRunArgs),
     /// Compile a module ahead of time, to an artifact that loads at once
     Compile(CompileArgs),
+    /// Say what is in a module or artifact, and what will be fast or slow to start
+    Inspect(InspectArgs),
     /// Disassemble machine code, beside the instructions that it comes from
     Objdump(ObjdumpArgs),
+    /// Write a page that shows a module's text and its machine code side by side
+    Explore(ExploreArgs),
     /// List what can be set about the generated code, and what this machine has
     Settings(SettingsArgs),
     /// Write a configuration file to start from

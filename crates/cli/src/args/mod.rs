@@ -19,7 +19,7 @@ pub use engine::{EngineArgs, known_target};
 pub use features::{FeatureName, feature_names, is_switch};
 pub use low::WastArgs;
 pub use run::{RunArgs, Source};
-pub use tools::{CompileArgs, ConfigArgs, ConfigCommand, ObjdumpArgs, SettingsArgs};
+pub use tools::{CompileArgs, ConfigArgs, ConfigCommand, ExploreArgs, InspectArgs, ObjdumpArgs, SettingsArgs};
 pub use value::size;
 
 /// What to do, with everything that it needs.
@@ -28,6 +28,10 @@ pub enum Command {
     Run(RunArgs),
     /// Compile a module to an artifact.
     Compile(CompileArgs),
+    /// Describe a module or artifact.
+    Inspect(InspectArgs),
+    /// Write the page with text and machine code.
+    Explore(ExploreArgs),
     /// Disassemble.
     Objdump(ObjdumpArgs),
     /// List what can be set.
@@ -62,6 +66,8 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Command> {
     Ok(match cli.command {
         low::Command::Run(low) => Command::Run(RunArgs::new(low)?),
         low::Command::Compile(args) => Command::Compile(args),
+        low::Command::Inspect(args) => Command::Inspect(args),
+        low::Command::Explore(args) => Command::Explore(args),
         low::Command::Objdump(args) => Command::Objdump(args),
         low::Command::Settings(args) => Command::Settings(args),
         low::Command::Config(args) => Command::Config(args),

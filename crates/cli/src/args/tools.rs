@@ -67,6 +67,23 @@ pub struct SettingsArgs {
     pub target: String,
 }
 
+/// The options of `hotfoot inspect`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hotfoot inspect app.wasm                    what it imports and exports, how large it is, how it starts
+  hotfoot inspect app.hotfoot                 the same of an artifact, and what machine it needs
+  hotfoot inspect --json app.wasm | jq .start the same for a program to read")]
+pub struct InspectArgs {
+    /// A module (.wasm or .wat), an artifact, or - for standard input
+    #[arg(value_name = "FILE", value_parser = source())]
+    pub file: Source,
+
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// The options of `hotfoot objdump`.
 #[derive(Args)]
 #[command(after_help = "\
@@ -82,6 +99,36 @@ pub struct ObjdumpArgs {
     /// A module (.wasm or .wat), an artifact, or - for standard input
     #[arg(value_name = "FILE", value_parser = source())]
     pub file: Source,
+
+    /// Only functions with this index, or with this in their name
+    #[arg(short, long, value_name = "INDEX|NAME")]
+    pub func: Option<String>,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+
+    #[command(flatten)]
+    pub engine: LowEngineArgs,
+}
+
+/// The options of `hotfoot explore`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hotfoot explore app.wasm                    write app.html; open it in a browser
+  hotfoot explore --func fib -o fib.html app.wasm
+  hotfoot explore --target aarch64 -O 0 app.wat
+
+The page is one file that needs nothing else. Point at a line to see what belongs to it on the other
+side.")]
+pub struct ExploreArgs {
+    /// The module: a .wasm or .wat file, or - for standard input
+    #[arg(value_name = "FILE", value_parser = source())]
+    pub file: Source,
+
+    /// Where to write the page, - for standard output [default: FILE with the ending .html]
+    #[arg(short, long, value_name = "OUT", value_parser = source())]
+    pub output: Option<Source>,
 
     /// Only functions with this index, or with this in their name
     #[arg(short, long, value_name = "INDEX|NAME")]

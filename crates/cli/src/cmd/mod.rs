@@ -3,6 +3,8 @@
 pub mod compile;
 pub mod completions;
 pub mod config;
+pub mod explore;
+pub mod inspect;
 pub mod objdump;
 pub mod run;
 pub mod settings;

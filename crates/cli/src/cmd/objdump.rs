@@ -23,7 +23,8 @@ const BYTES_SHOWN: usize = 10;
 /// Compiles if need be, and prints.
 pub fn execute(args: &ObjdumpArgs) -> Result<i32> {
     let name = args.file.to_string();
-    match Input::read(&args.file)? {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let printed = match Input::read(&args.file)? {
         Input::Module(wasm) => {
             let options = EngineArgs::for_target(&args.engine, &args.target)?;
             let engine = options.engine_to_read()?;
@@ -31,36 +32,38 @@ pub fn execute(args: &ObjdumpArgs) -> Result<i32> {
                 .map_err(|error| refusal::explain(&error, &wasm, &options, &name))?;
             let listing = Listing::new(&artifact)?;
             let functions = listing.functions(args.func.as_deref())?;
-            let text = wasm_text::functions(&wasm, |index| functions.binary_search(&index).is_ok())?;
-            // The prologue belongs to the line that names the function, which is there already.
-            let instructions = text.into_values().flatten().filter(|line| !line.text.starts_with('('));
-            let lines = instructions.map(|line| (line.offset, line.text));
-            print(&listing, &functions, &lines.collect())
+            out.write_all(head(&listing).as_bytes())?;
+            let wanted = |index: u32| functions.binary_search(&index).is_ok();
+            wasm_text::each_function(&wasm, wanted, &mut |function, lines| {
+                // The prologue belongs to the line that names the function, which is there already.
+                let instructions = lines.into_iter().filter(|line| !line.text.starts_with('('));
+                let text = instructions.map(|line| (line.offset, line.text)).collect();
+                Ok(out.write_all(function_text(&listing, function, &text)?.as_bytes())?)
+            })
         }
         Input::Artifact(artifact) => {
             let listing = Listing::new(&artifact)?;
-            print(&listing, &listing.functions(args.func.as_deref())?, &BTreeMap::new())
+            let functions = listing.functions(args.func.as_deref())?;
+            out.write_all(head(&listing).as_bytes())?;
+            functions.iter().try_for_each(|function| {
+                Ok(out.write_all(function_text(&listing, *function, &BTreeMap::new())?.as_bytes())?)
+            })
         }
         Input::ArtifactFile(_) => unreachable!("`read` reads artifacts"),
+    };
+    match printed.and_then(|()| Ok(out.flush()?)) {
+        // A reader that has gone away, as in `| head`, has seen enough.
+        Err(error) if error.downcast_ref::<io::Error>().is_none() => Err(error),
+        _ => Ok(0),
     }
 }
 
-fn print(listing: &Listing<'_>, functions: &[u32], text: &BTreeMap<u32, String>) -> Result<i32> {
-    let mut out = BufWriter::new(io::stdout().lock());
+/// What the code is for.
+fn head(listing: &Listing<'_>) -> String {
     let header = &listing.artifact.header;
     let extensions = header.isa_flags.join(" ");
     let with = if extensions.is_empty() { "no extensions" } else { &extensions };
-    let mut begin = format!("{}, with {with}\n", header.target);
-    for function in functions {
-        let shown = function_text(listing, *function, text)?;
-        // A reader that has gone away, as in `| head`, has seen enough.
-        if out.write_all(begin.as_bytes()).and_then(|()| out.write_all(shown.as_bytes())).is_err() {
-            return Ok(0);
-        }
-        begin.clear();
-    }
-    let _ = out.flush();
-    Ok(0)
+    format!("{}, with {with}\n", header.target)
 }
 
 fn function_text(listing: &Listing<'_>, function: u32, text: &BTreeMap<u32, String>) -> Result<String> {
