@@ -37,8 +37,8 @@ impl<T> Hooks<T> {
     const ASKS: Asks = Asks { limiter: limiter_of::<T>, epoch: epoch_of::<T>, call: call_of::<T> };
 }
 
-/// A whole store.
-#[repr(C)]
+/// A whole store, on cache lines of its own.
+#[repr(C, align(128))]
 pub struct StoreInner<T> {
     vm: VmStore,
     hooks: Hooks<T>,

@@ -28,8 +28,9 @@ use super::table::TableData;
 use super::tracking::ResetBy;
 use crate::pool::{Counted, PoolMetrics};
 
-/// See the module's documentation.
+/// See the module's documentation. On cache lines of its own, because each use of the instance writes it.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Home {
     /// S12: alive while this instance is in use or idle.
     pool: *const Pool,

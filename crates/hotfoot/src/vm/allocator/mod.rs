@@ -36,6 +36,10 @@ pub trait InstanceAllocator: Send + Sync + Debug {
     fn table(&self, ty: &TableType) -> Result<Vec<u64>>;
 }
 
+/// Bytes that processors move between each other at once: two cache lines. What one thread writes for every instance
+/// shares none with what another does.
+const LINES: usize = 128;
+
 /// The bytes of one VM context.
 #[derive(Debug)]
 pub struct ContextBlock {
@@ -46,7 +50,8 @@ pub struct ContextBlock {
 impl ContextBlock {
     /// Zeroed bytes from the heap, or `None` when there are not enough.
     pub fn on_heap(layout: &VmLayout) -> Option<ContextBlock> {
-        let layout = Layout::from_size_align(layout.size() as usize, align_of::<VmContext>()).ok()?;
+        let size = (layout.size() as usize).next_multiple_of(LINES);
+        let layout = Layout::from_size_align(size, LINES.max(align_of::<VmContext>())).ok()?;
         // SAFETY: S4, a context has at least its header, so the size is not zero.
         let base = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) })?;
         Some(ContextBlock { base, layout })
@@ -57,7 +62,7 @@ impl ContextBlock {
         self.base.cast()
     }
 
-    /// Bytes of the context.
+    /// Bytes of the context, rounded up.
     pub fn len(&self) -> usize {
         self.layout.size()
     }
