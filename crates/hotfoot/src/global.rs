@@ -20,7 +20,7 @@ use crate::vm::store::{GlobalPtr, StoreId};
 /// assert_eq!(global.get(&mut store).i64(), Some(2));
 /// # Ok(()) }
 /// ```
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Global {
     store: StoreId,
     pointer: GlobalPtr,

@@ -203,7 +203,7 @@ impl Instance {
         Some(self.entity_in(store, entity))
     }
 
-    fn entity_in(&self, store: &VmStore, entity: EntityIndex) -> Extern {
+    pub(crate) fn entity_in(&self, store: &VmStore, entity: EntityIndex) -> Extern {
         let instance = store.instance(self.index);
         match entity {
             EntityIndex::Func(index) => {
@@ -222,6 +222,15 @@ impl Instance {
 
     pub(crate) fn from_parts(store: StoreId, index: u32) -> Instance {
         Instance { store, index }
+    }
+
+    pub(crate) fn store_id(&self) -> StoreId {
+        self.store
+    }
+
+    /// Its number in its store.
+    pub(crate) fn number(&self) -> u32 {
+        self.index
     }
 }
 

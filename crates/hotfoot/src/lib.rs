@@ -32,6 +32,7 @@ mod backtrace;
 #[cfg(feature = "compile")]
 mod compiler;
 mod config;
+mod debug;
 mod engine;
 mod exn_ref;
 mod extern_ref;

@@ -321,6 +321,34 @@ impl<T: 'static> Linker<T> {
         self.instance(store, name, instance)
     }
 
+    /// Calls `observer` with the two names of a host function before each call of it. Concerns all host functions that
+    /// were defined so far, and not what lies in a store.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, Linker, Module, Store};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::default();
+    /// let mut linker: Linker<Vec<String>> = Linker::new(&engine);
+    /// linker.func_wrap("host", "beep", || ())?;
+    /// linker.observe_calls(|caller, _module, name| caller.data_mut().push(name.to_string()));
+    /// let module = Module::new(&engine, r#"(module (import "host" "beep" (func $beep)) (start $beep))"#)?;
+    /// let mut store = Store::new(&engine, Vec::new());
+    /// linker.instantiate(&mut store, &module)?;
+    /// assert_eq!(store.data(), &["beep"]);
+    /// # Ok(()) }
+    /// ```
+    pub fn observe_calls(&mut self, observer: impl Fn(&mut Caller<'_, T>, &str, &str) + Send + Sync + 'static) {
+        let observer = Arc::new(observer);
+        for (module, names) in &mut self.definitions {
+            for (name, definition) in names {
+                let Definition::HostFunc(func) = definition else { continue };
+                let (observer, module, name) = (observer.clone(), module.clone(), name.clone());
+                let tell = move |caller: &mut Caller<'_, T>| observer(caller, &module, &name);
+                *definition = Definition::HostFunc(hostcall::observed(func.clone(), tell));
+            }
+        }
+    }
+
     /// Makes one name stand for what another stands for.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use crate::vm::view::MemoryView;
 /// assert!(memory.grow(&mut store, 1).is_err());
 /// # Ok(()) }
 /// ```
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     store: StoreId,
     index: u32,

@@ -22,7 +22,7 @@ use crate::vm::store::{StoreId, VmStore};
 /// assert!(table.get(&mut store, 2).is_none());
 /// # Ok(()) }
 /// ```
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     store: StoreId,
     index: u32,

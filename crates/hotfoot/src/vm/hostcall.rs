@@ -77,6 +77,9 @@ impl AnyHostFunc {
     }
 }
 
+/// What `VmHostContext::host` points to: given the block, the caller's context, and the values.
+type Thunk = unsafe extern "C" fn(*const VmHostContext, NonNull<VmContext>, *mut Slot, usize) -> u8;
+
 /// What a host function knows about its call: the calling store, and the instance that called.
 pub struct Caller<'a, T: 'static> {
     pub(crate) store: StoreContextMut<'a, T>,
@@ -118,6 +121,22 @@ where
     F: Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
 {
     new_block(ty, untyped_thunk::<T, F> as *const u8, func)
+}
+
+/// What an [`observed`] host function holds.
+struct Observed<O> {
+    func: Arc<AnyHostFunc>,
+    observer: O,
+}
+
+/// A host function that does what `func` does, and tells an observer before.
+pub fn observed<T, O>(func: Arc<AnyHostFunc>, observer: O) -> Arc<AnyHostFunc>
+where
+    T: 'static,
+    O: Fn(&mut Caller<'_, T>) + Send + Sync + 'static,
+{
+    let ty = func.ty().clone();
+    new_block(ty, observed_thunk::<T, O> as *const u8, Observed { func, observer })
 }
 
 /// Runs the body of a thunk; an error or panic becomes pending, and the result tells the trampoline to unwind.
@@ -171,6 +190,33 @@ where
             let results = (callee.as_ref().func)(call, params);
             results.store(StoreContextMut::<T>::from_caller(caller).vm(), slots)
         })
+    }
+}
+
+unsafe extern "C" fn observed_thunk<T, O>(
+    callee: NonNull<HostFunc<Observed<O>>>,
+    caller: NonNull<VmContext>,
+    slots: *mut Slot,
+    count: usize,
+) -> u8
+where
+    T: 'static,
+    O: Fn(&mut Caller<'_, T>),
+{
+    // SAFETY: S3, the block lives as long as the stores that refer to it, and holds the function that it stands for;
+    // S10, both were made for a store whose data is a `T`; S7, both have one type, so the slots are right for both.
+    unsafe {
+        let observed = &callee.as_ref().func;
+        let told = guard(caller, || {
+            (observed.observer)(&mut Caller::new(caller));
+            Ok(())
+        });
+        if told == 0 {
+            return 0;
+        }
+        let context = &raw const observed.func.context;
+        let thunk: Thunk = std::mem::transmute((*context).host);
+        thunk(context, caller, slots, count)
     }
 }
 

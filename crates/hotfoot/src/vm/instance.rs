@@ -108,6 +108,38 @@ impl InstanceData {
         Some(FuncPtr::new(unsafe { self.field::<VmFuncRef>(offset) }))
     }
 
+    /// The index of a function of the module that the reference names: through its own entry, or a copy of it that
+    /// another instance imports.
+    pub fn function_index(&self, func: FuncPtr) -> Option<u32> {
+        let (artifact, layout) = (self.module.code().artifact(), self.module.layout());
+        let imported = self.module.counts().imported_funcs;
+        let place = func.to_raw().wrapping_sub(self.context.base().as_ptr() as u64);
+        let slot = place.wrapping_sub(u64::from(layout.escaping_func(0))) / size_of::<VmFuncRef>() as u64;
+        if let Some(function) = usize::try_from(slot).ok().and_then(|slot| artifact.escaping.get(slot)) {
+            return Some(function.get());
+        }
+        // SAFETY: S3, a function reference of this store.
+        let wanted = unsafe { func.as_non_null().as_ref() };
+        let is_wanted = |index: &u32| {
+            self.func(*index).is_some_and(|own| {
+                // SAFETY: S3, S4: a function reference in this instance's context.
+                let own = unsafe { own.as_non_null().as_ref() };
+                // A host function has one context; its trampoline depends on the module that calls it.
+                own.vmctx == wanted.vmctx && (own.entry.is_null() || own.code == wanted.code)
+            })
+        };
+        let own = artifact.escaping.iter().map(|function| function.get());
+        (0..imported).chain(own).find(is_wanted)
+    }
+
+    pub fn dropped_data(&self) -> &[bool] {
+        &self.dropped_data
+    }
+
+    pub fn dropped_elements(&self) -> &[bool] {
+        &self.dropped_elements
+    }
+
     /// A global of the module.
     pub fn global(&self, index: u32) -> GlobalPtr {
         let layout = self.module.layout();

@@ -47,6 +47,11 @@ impl<T> Table<T> {
         self.slots.get_mut(number as usize)?.as_mut()
     }
 
+    /// All things with their numbers, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.slots.iter().zip(0..).filter_map(|(slot, number)| Some((number, slot.as_ref()?)))
+    }
+
     /// Takes the thing with this number out.
     pub fn remove(&mut self, number: u32) -> Option<T> {
         let value = self.slots.get_mut(number as usize)?.take()?;

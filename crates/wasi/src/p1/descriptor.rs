@@ -125,6 +125,16 @@ impl WasiCtx {
         }
     }
 
+    /// Number and kind of each file and directory that the guest opened itself and still holds.
+    pub fn opened_descriptors(&self) -> Vec<(u32, &'static str)> {
+        let kind = |descriptor: &Descriptor| match &descriptor.object {
+            Object::File(_) => Some("a file"),
+            Object::Dir(open) if open.preopen.is_none() => Some("a directory"),
+            _ => None,
+        };
+        self.descriptors.iter().filter_map(|(number, descriptor)| Some((number, kind(descriptor)?))).collect()
+    }
+
     /// The descriptor `fd`, if `right` is among its rights.
     pub(crate) fn descriptor(&self, fd: u32, right: u64) -> Result<&Descriptor, Errno> {
         let descriptor = self.descriptors.get(fd).ok_or(Errno::Badf)?;

@@ -1,0 +1,6 @@
+//! Tests of the pre-initialiser: what is captured, what is refused, what the options do, and random modules.
+
+mod dump;
+mod options;
+mod refusals;
+mod states;

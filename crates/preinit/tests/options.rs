@@ -1,0 +1,163 @@
+//! What the builder's methods do.
+
+use hotfoot::{Engine, Linker, Module, Store, Trap};
+use hotfoot_preinit::{Preinit, PreinitError};
+
+use crate::dump::exports;
+
+fn module(wasm: &[u8]) -> Module {
+    Module::new(&Engine::default(), wasm).unwrap()
+}
+
+const REACTOR: &str = r#"(module
+    (global $order (mut i32) (i32.const 0))
+    (func $then (param i32) (global.set $order (i32.add (i32.mul (global.get $order) (i32.const 10)) (local.get 0))))
+    (func (export "_initialize") (call $then (i32.const 1)))
+    (func (export "wizer-initialize") (call $then (i32.const 2)))
+    (func (export "setup") (call $then (i32.const 3)))
+    (func (export "order") (result i32) (global.get $order)))"#;
+
+fn order(preinit: &Preinit) -> (i32, Vec<String>) {
+    let module = module(&preinit.run(REACTOR.as_bytes()).unwrap());
+    let mut store = Store::new(module.engine(), ());
+    let instance = Linker::new(module.engine()).instantiate(&mut store, &module).unwrap();
+    let order = instance.get_typed_func::<(), i32>(&mut store, "order").unwrap();
+    (order.call(&mut store, ()).unwrap(), exports(&module))
+}
+
+#[test]
+fn reactors_are_initialised_first_and_once() {
+    assert_eq!(order(&Preinit::new()), (12, vec!["setup".into(), "order".into()]));
+    assert_eq!(order(Preinit::new().init_func("setup")), (13, vec!["wizer-initialize".into(), "order".into()]));
+    assert_eq!(order(Preinit::new().init_func("_initialize")).0, 1);
+    let kept = order(Preinit::new().keep_init_func(true));
+    assert_eq!(kept, (12, vec!["wizer-initialize".into(), "setup".into(), "order".into()]));
+}
+
+#[test]
+fn functions_are_renamed() {
+    let text = r#"(module
+        (func (export "wizer.initialize")) (func (export "run") unreachable) (func (export "real_run"))
+        (func (export "other")) (memory (export "memory") 1))"#;
+    let renamed = |pairs: &[(&str, &str)]| {
+        let mut preinit = Preinit::new();
+        for (dst, src) in pairs {
+            preinit.func_rename(dst, src);
+        }
+        preinit.run(text.as_bytes()).map(|wasm| module(&wasm))
+    };
+    let swapped = renamed(&[("run", "real_run"), ("another", "other")]).unwrap();
+    assert_eq!(exports(&swapped), ["run", "another", "memory"]);
+    let mut store = Store::new(swapped.engine(), ());
+    let instance = Linker::new(swapped.engine()).instantiate(&mut store, &swapped).unwrap();
+    let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+    assert_eq!(run.call(&mut store, ()).map_err(|error| error.downcast::<Trap>().ok()), Ok(()));
+    assert_eq!(exports(&renamed(&[("run", "other"), ("other", "run")]).unwrap()), ["other", "real_run", "run", "memory"]);
+    assert!(matches!(renamed(&[("x", "nothing")]), Err(PreinitError::RenameSource { .. })));
+    assert!(matches!(renamed(&[("x", "run"), ("x", "other")]), Err(PreinitError::RenameTwice { .. })));
+    assert!(matches!(renamed(&[("x", "run"), ("y", "run")]), Err(PreinitError::RenameTwice { .. })));
+    assert!(matches!(renamed(&[("memory", "run")]), Err(PreinitError::RenameTwice { .. })));
+}
+
+const RANDOM: &str = r#"(module
+    (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+    (import "host" "tell" (func $tell (result i32)))
+    (memory (export "memory") 1)
+    (func (export "wizer.initialize")
+        (drop (call $random (i32.const 0) (i32.const 64)))
+        (drop (call $clock (i32.const 0) (i64.const 1) (i32.const 64)))
+        (i32.store (i32.const 100) (call $tell))))"#;
+
+#[test]
+fn a_linker_and_wasi_serve_together_and_the_output_is_reproducible() {
+    let mut preinit = Preinit::new();
+    preinit.allow_wasi(true).make_linker(|engine| {
+        let mut linker = Linker::new(engine);
+        linker.func_wrap("host", "tell", || 7)?;
+        Ok(linker)
+    });
+    let (first, report) = preinit.run_with_report(RANDOM.as_bytes()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    assert_eq!(first, preinit.run(RANDOM.as_bytes()).unwrap());
+    let calls: Vec<_> = report.host_calls.iter().map(|call| (call.name.as_str(), call.count)).collect();
+    assert_eq!(calls, [("tell", 1), ("clock_time_get", 1), ("random_get", 1)]);
+    assert_eq!(report.warnings.len(), 2);
+    assert!(report.warnings[1].contains("fixed seed"), "{:?}", report.warnings);
+    assert!(report.to_text().contains("host call host::tell, 1 times"));
+    assert_eq!(report.output_bytes, first.len());
+}
+
+#[test]
+fn a_linkers_own_definition_comes_before_wasi() {
+    let mut preinit = Preinit::new();
+    preinit.allow_wasi(true).make_linker(|engine| {
+        let mut linker = Linker::new(engine);
+        linker.func_wrap("wasi_snapshot_preview1", "random_get", |_: i32, _: i32| 99)?;
+        Ok(linker)
+    });
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+        (global (export "g") (mut i32) (i32.const 0))
+        (func (export "wizer.initialize") (global.set 0 (call $random (i32.const 0) (i32.const 0)))))"#;
+    let module = module(&preinit.run(text.as_bytes()).unwrap());
+    let mut store = Store::new(module.engine(), ());
+    let mut linker = Linker::new(module.engine());
+    linker.define_unknown_imports_as_traps(&module).unwrap();
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    assert_eq!(instance.get_global(&mut store, "g").unwrap().get(&mut store).i32(), Some(99));
+}
+
+#[test]
+fn growth_has_a_limit() {
+    let text = r#"(module (memory 1)
+        (func (export "wizer.initialize") (memory.fill (i32.const 0) (i32.const 1) (i32.const 1000))))"#;
+    let grown = Preinit::new().run(text.as_bytes()).unwrap().len() - wat::parse_str(text).unwrap().len();
+    Preinit::new().max_growth(grown as u64).run(text.as_bytes()).unwrap();
+    let error = Preinit::new().max_growth(grown as u64 - 1).run(text.as_bytes()).unwrap_err();
+    assert!(matches!(error, PreinitError::Growth { growth, .. } if growth == grown as u64), "{error}");
+}
+
+#[test]
+fn features_can_be_switched_off() {
+    let text = r#"(module (memory 1) (memory 1) (func (export "wizer.initialize")))"#;
+    Preinit::new().run(text.as_bytes()).unwrap();
+    assert!(matches!(Preinit::new().wasm_multi_memory(false).run(text.as_bytes()), Err(PreinitError::Module(_))));
+}
+
+fn custom_sections(wasm: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let payloads = wasmparser::Parser::new(0).parse_all(wasm);
+    let custom = payloads.filter_map(|payload| match payload.unwrap() {
+        wasmparser::Payload::CustomSection(section) => Some((section.name().to_owned(), section.data().to_vec())),
+        _ => None,
+    });
+    custom.collect()
+}
+
+#[test]
+fn custom_sections_stay_where_they_are_right() {
+    let text = r#"(module $named
+        (@custom "first" (before type) "1") (@custom "after" (after code) "2")
+        (@custom ".debug_info" (after data) "dwarf") (@custom "linking" "object") (@custom "reloc.CODE" "object")
+        (memory 1) (global $counter (mut i32) (i32.const 0)) (data $segment (i32.const 0) "a")
+        (func $setup (export "wizer.initialize") (global.set $counter (i32.const 1))))"#;
+    let before = wat::parse_str(text).unwrap();
+    let after = Preinit::new().run(&before).unwrap();
+    let names = |wasm: &[u8]| custom_sections(wasm).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names(&after), ["first", "after", ".debug_info", "name"]);
+    assert_eq!(names(&Preinit::new().strip_debug(true).run(&before).unwrap()), ["first", "after", "name"]);
+    let name_section = custom_sections(&after).pop().unwrap().1;
+    let holds = |name: &str| name_section.windows(name.len()).any(|window| window == name.as_bytes());
+    assert!(holds("named") && holds("setup") && holds("counter") && !holds("segment"));
+}
+
+#[test]
+fn artifacts_run_what_modules_run() {
+    let engine = Engine::default();
+    let artifact = Preinit::new().run_to_artifact(&engine, REACTOR.as_bytes()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("reactor.artifact");
+    std::fs::write(&path, &artifact).unwrap();
+    assert!(artifact.starts_with(b"\x7fELF"));
+    assert_eq!(artifact, Preinit::new().run_to_artifact(&engine, REACTOR.as_bytes()).unwrap());
+}
