@@ -58,7 +58,9 @@ pub enum PreinitError {
     #[error("{0:#}")]
     Directory(hotfoot::Error),
     /// An import that is no function has no definition.
-    #[error("the import `{module}::{name}` has no definition, and it must be {ty}; preload a module that exports it, or define it with a linker")]
+    #[error(
+        "the import `{module}::{name}` has no definition, and it must be {ty}; preload a module that exports it, or define it with a linker"
+    )]
     MissingImport {
         /// Its module name.
         module: String,
@@ -90,7 +92,9 @@ pub enum PreinitError {
         error: hotfoot::Error,
     },
     /// The initialisation ended the program.
-    #[error("the initialisation in `{func}` exited with code {code} instead of returning, so there is no state to capture; name a function that returns")]
+    #[error(
+        "the initialisation in `{func}` exited with code {code} instead of returning, so there is no state to capture; name a function that returns"
+    )]
     Exited {
         /// The export that was called.
         func: String,
@@ -106,7 +110,9 @@ pub enum PreinitError {
         held: String,
     },
     /// The guest still has something open.
-    #[error("the guest still holds the open descriptor {descriptor} ({kind}), which no later instance has; let the initialisation close it")]
+    #[error(
+        "the guest still holds the open descriptor {descriptor} ({kind}), which no later instance has; let the initialisation close it"
+    )]
     OpenDescriptor {
         /// Its number.
         descriptor: u32,
@@ -114,7 +120,9 @@ pub enum PreinitError {
         kind: &'static str,
     },
     /// The output is larger than was allowed.
-    #[error("the output is {growth} bytes larger than the input, and {max} are allowed; raise the limit, or let the initialisation leave less behind")]
+    #[error(
+        "the output is {growth} bytes larger than the input, and {max} are allowed; raise the limit, or let the initialisation leave less behind"
+    )]
     Growth {
         /// How much larger it is.
         growth: u64,

@@ -37,11 +37,7 @@ pub fn segments(bytes: &[u8]) -> Vec<Range<usize>> {
 
 /// Merges the neighbours with the smallest gaps until there are at most `max` ranges. Neighbours for which `apart` says
 /// so stay apart.
-pub fn limit<T>(
-    ranges: &mut Vec<(T, Range<usize>)>,
-    max: usize,
-    apart: impl Fn(&T, &T) -> bool,
-) {
+pub fn limit<T>(ranges: &mut Vec<(T, Range<usize>)>, max: usize, apart: impl Fn(&T, &T) -> bool) {
     let Some(excess) = ranges.len().checked_sub(max).filter(|excess| *excess > 0) else { return };
     let pairs = ranges.windows(2).enumerate().filter(|(_, pair)| !apart(&pair[0].0, &pair[1].0));
     let mut gaps: Vec<(usize, usize)> = pairs.map(|(at, pair)| (pair[1].1.start - pair[0].1.end, at)).collect();
@@ -115,7 +111,7 @@ mod tests {
                 let bytes: Vec<u8> = (0..len)
                     .map(|_| {
                         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                        if (state >> 16) % density == 0 { (state >> 24) as u8 } else { 0 }
+                        if (state >> 16).is_multiple_of(density) { (state >> 24) as u8 } else { 0 }
                     })
                     .collect();
                 assert_eq!(rebuilt(&bytes), bytes);

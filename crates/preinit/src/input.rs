@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 use wasmparser::{
-    BinaryReader, ConstExpr, Data, Element, Export, ExternalKind, FunctionBody, GlobalType, Import, KnownCustom,
-    MemoryType, Name, NameSectionReader, Parser, Payload, TableInit, TableType, TypeRef,
+    ConstExpr, Data, Element, Export, ExternalKind, FunctionBody, GlobalType, Import, KnownCustom, MemoryType, Name,
+    NameSectionReader, Parser, Payload, TableInit, TableType, TypeRef,
 };
 
 use crate::error::PreinitError;
@@ -141,7 +141,9 @@ impl<'a> Input<'a> {
                     });
                 }
             }
-            Payload::MemorySection(memories) => self.memories.extend(memories.into_iter().collect::<Result<Vec<_>, _>>()?),
+            Payload::MemorySection(memories) => {
+                self.memories.extend(memories.into_iter().collect::<Result<Vec<_>, _>>()?)
+            }
             Payload::GlobalSection(globals) => {
                 for global in globals {
                     self.globals.push(global?.ty);
@@ -199,14 +201,6 @@ impl<'a> Input<'a> {
     /// The bytes of a section.
     pub fn section(&self, id: u8) -> Option<&'a [u8]> {
         *self.sections.get(usize::from(id))?
-    }
-
-    /// The code section behind its count.
-    pub fn code(&self) -> Option<&'a [u8]> {
-        let contents = self.section(wasm_encoder::SectionId::Code as u8)?;
-        let mut reader = BinaryReader::new(contents, 0);
-        reader.read_var_u32().ok()?;
-        contents.get(reader.original_position() as usize..)
     }
 
     /// The name of an entity, from its name section.

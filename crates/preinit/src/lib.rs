@@ -48,3 +48,8 @@ pub use builder::Preinit;
 pub use error::PreinitError;
 pub use host::Host;
 pub use report::{HostCall, MemoryReport, Report, TableReport};
+
+/// The guide's examples run as tests of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/preinit.md")]
+struct Guide;

@@ -64,7 +64,11 @@ pub fn capture(input: &Input<'_>, store: &mut Store<Host>, instance: &Instance) 
         same_memories: first_equal(&memories),
         globals: globals.iter().enumerate().map(|(at, global)| capture.global(at, global)).collect::<Result<_, _>>()?,
         tables: tables.iter().enumerate().map(|(at, table)| capture.table(at, table)).collect::<Result<_, _>>()?,
-        memories: memories.iter().enumerate().map(|(at, memory)| capture.memory(at, memory)).collect::<Result<_, _>>()?,
+        memories: memories
+            .iter()
+            .enumerate()
+            .map(|(at, memory)| capture.memory(at, memory))
+            .collect::<Result<_, _>>()?,
         dropped_data: instance.dropped_data(&*store),
         dropped_elements: instance.dropped_elements(&*store),
     })
@@ -88,10 +92,8 @@ struct Capture<'s, 'a> {
 impl Capture<'_, '_> {
     fn global(&mut self, index: usize, global: &Global) -> Result<Value, PreinitError> {
         let value = global.get(&mut *self.store);
-        self.value(value).map_err(|held| PreinitError::Uncapturable {
-            place: self.input.describe(Kind::Global, index as u32),
-            held,
-        })
+        self.value(value)
+            .map_err(|held| PreinitError::Uncapturable { place: self.input.describe(Kind::Global, index as u32), held })
     }
 
     fn table(&mut self, index: usize, table: &Table) -> Result<TableState, PreinitError> {

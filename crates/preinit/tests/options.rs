@@ -52,7 +52,10 @@ fn functions_are_renamed() {
     let instance = Linker::new(swapped.engine()).instantiate(&mut store, &swapped).unwrap();
     let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
     assert_eq!(run.call(&mut store, ()).map_err(|error| error.downcast::<Trap>().ok()), Ok(()));
-    assert_eq!(exports(&renamed(&[("run", "other"), ("other", "run")]).unwrap()), ["other", "real_run", "run", "memory"]);
+    assert_eq!(
+        exports(&renamed(&[("run", "other"), ("other", "run")]).unwrap()),
+        ["other", "real_run", "run", "memory"]
+    );
     assert!(matches!(renamed(&[("x", "nothing")]), Err(PreinitError::RenameSource { .. })));
     assert!(matches!(renamed(&[("x", "run"), ("x", "other")]), Err(PreinitError::RenameTwice { .. })));
     assert!(matches!(renamed(&[("x", "run"), ("y", "run")]), Err(PreinitError::RenameTwice { .. })));

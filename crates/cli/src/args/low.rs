@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use hotfoot_testing::features::SpecVersion;
 
 use super::features::{FeatureSwitch, NAMES_HELP};
+use super::preinit::PreinitArgs;
 use super::tools::{CompileArgs, ConfigArgs, ExploreArgs, InspectArgs, ObjdumpArgs, SettingsArgs};
 use super::value::{self, CraneliftSetting, Directory, EnvVar, Preload};
 
@@ -71,6 +72,8 @@ pub enum Command {
     Settings(SettingsArgs),
     /// Write a configuration file to start from
     Config(ConfigArgs),
+    /// Run a module's initialisation now and write a module that starts where it ended
+    Preinit(PreinitArgs),
     /// Run specification scripts (.wast): files, or folders with all scripts in them
     Wast(WastArgs),
     /// Print a completion script for a shell

@@ -4,6 +4,7 @@
 mod engine;
 mod features;
 mod low;
+mod preinit;
 mod run;
 mod tools;
 mod value;
@@ -18,6 +19,7 @@ use crate::ui;
 pub use engine::{EngineArgs, known_target};
 pub use features::{FeatureName, feature_names, is_switch};
 pub use low::WastArgs;
+pub use preinit::{Emit, PreinitArgs, ReportFormat};
 pub use run::{RunArgs, Source};
 pub use tools::{CompileArgs, ConfigArgs, ConfigCommand, ExploreArgs, InspectArgs, ObjdumpArgs, SettingsArgs};
 pub use value::size;
@@ -38,6 +40,8 @@ pub enum Command {
     Settings(SettingsArgs),
     /// Write a configuration file.
     Config(ConfigArgs),
+    /// Pre-initialise a module.
+    Preinit(PreinitArgs),
     /// Run specification scripts.
     Wast(WastArgs),
     /// Print a completion script.
@@ -62,6 +66,9 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Command> {
     if is_short_form(&argv) {
         argv.insert(1, "run".into());
     }
+    if argv.get(1).is_some_and(|word| word == "preinit") {
+        argv = preinit::join_switches(argv);
+    }
     let cli = low::Cli::try_parse_from(argv).unwrap_or_else(|error| ui::exit_with_usage(&error));
     Ok(match cli.command {
         low::Command::Run(low) => Command::Run(RunArgs::new(low)?),
@@ -71,6 +78,7 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Command> {
         low::Command::Objdump(args) => Command::Objdump(args),
         low::Command::Settings(args) => Command::Settings(args),
         low::Command::Config(args) => Command::Config(args),
+        low::Command::Preinit(preinit) => Command::Preinit(preinit),
         low::Command::Wast(wast) => Command::Wast(wast),
         low::Command::Completions { shell } => Command::Completions(shell),
     })

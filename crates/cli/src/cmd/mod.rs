@@ -6,6 +6,7 @@ pub mod config;
 pub mod explore;
 pub mod inspect;
 pub mod objdump;
+pub mod preinit;
 pub mod run;
 pub mod settings;
 pub mod wast;

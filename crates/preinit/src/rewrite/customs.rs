@@ -5,7 +5,7 @@
 //! * `linking`, `reloc.*`: describe an object file, which the output is not.
 //! * `dylink.0`: describes memory that a loader provides; left out once the module has its own.
 
-use wasm_encoder::{CustomSection, NameSection, RawCustomSection};
+use wasm_encoder::{CustomSection, NameSection, RawSection};
 use wasmparser::BinaryReader;
 
 use super::Writer;
@@ -50,7 +50,7 @@ impl Writer<'_, '_> {
     }
 
     fn copy_custom(&mut self, custom: &Custom<'_>) {
-        wasm_encoder::Section::append_to(&RawCustomSection(custom.contents), &mut self.output);
+        wasm_encoder::Section::append_to(&RawSection { id: 0, data: custom.contents }, &mut self.output);
     }
 
     fn names(&mut self, custom: &Custom<'_>) {

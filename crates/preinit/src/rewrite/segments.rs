@@ -61,7 +61,7 @@ impl Writer<'_, '_> {
             }
         }
         while self.active_data(&mut section, &mut active) {}
-        let needed = section.len() > 0 || self.input.has_data_count;
+        let needed = !section.is_empty() || self.input.has_data_count;
         needed.then_some(section)
     }
 
@@ -107,9 +107,9 @@ impl Writer<'_, '_> {
             let mut data_bytes = 0;
             for (_, range) in ranges.iter().filter(|(memory, _)| *memory == index) {
                 data_bytes += range.len();
-                for region in range.start / region_len..range.end.div_ceil(region_len) {
-                    let from = range.start.max(region * region_len);
-                    regions[region] += range.end.min((region + 1) * region_len) - from;
+                let touched = range.start / region_len..range.end.div_ceil(region_len);
+                for (region, kept) in regions.iter_mut().enumerate().take(touched.end).skip(touched.start) {
+                    *kept += range.end.min((region + 1) * region_len) - range.start.max(region * region_len);
                 }
             }
             self.add_memory_report(MemoryReport {
@@ -145,7 +145,7 @@ impl Writer<'_, '_> {
         }
         while self.active_elements(&mut section, &mut active, &mut declared)? {}
         self.declare(&mut section, declared);
-        Ok((section.len() > 0).then_some(section))
+        Ok((!section.is_empty()).then_some(section))
     }
 
     /// Adds what code names with `ref.func` and nothing else in the module does.
