@@ -97,7 +97,7 @@ impl Capture<'_, '_> {
     }
 
     fn table(&mut self, index: usize, table: &Table) -> Result<TableState, PreinitError> {
-        let maximum = table.ty(&*self.store).maximum;
+        let maximum = table.ty(&*self.store).maximum();
         let len = table.size(&*self.store);
         let mut elements = Vec::with_capacity(len as usize);
         for at in 0..len {
@@ -133,6 +133,7 @@ impl Capture<'_, '_> {
             Val::FuncRef(func) => self.reference(Ref::Func(func))?,
             Val::ExternRef(value) => self.reference(Ref::Extern(value))?,
             Val::ExnRef(value) => self.reference(Ref::Exn(value))?,
+            Val::AnyRef(value) => self.reference(Ref::Any(value))?,
         })
     }
 
@@ -143,6 +144,7 @@ impl Capture<'_, '_> {
             Ref::Func(Some(func)) => self.func(&func),
             Ref::Extern(_) => Err("an externref".to_owned()),
             Ref::Exn(_) => Err("an exnref".to_owned()),
+            Ref::Any(_) => Err("an anyref".to_owned()),
             Ref::Func(None) => Ok(Value::Null),
         }
     }

@@ -1,6 +1,6 @@
 //! Everything that an instance holds, to compare instances with each other.
 
-use hotfoot::{Instance, Module, Ref, Store, Val};
+use hotfoot::{Instance, Module, Store, Val};
 
 /// See the module's documentation. References to functions are their indices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub fn text<T: 'static>(store: &Store<T>, instance: &Instance, value: &Val) -> S
         Val::F32(bits) => format!("f32 {bits:#x}"),
         Val::F64(bits) => format!("f64 {bits:#x}"),
         Val::V128(vector) => format!("v128 {:#x}", vector.as_u128()),
-        Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => "null".to_owned(),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) | Val::AnyRef(None) => "null".to_owned(),
         Val::FuncRef(Some(func)) => match instance.function_index(store, func) {
             Some(index) => format!("func {index}"),
             None => "foreign func".to_owned(),
@@ -37,12 +37,7 @@ impl Dump {
         while let Some(table) = instance.debug_table(&mut *store, dump.tables.len() as u32) {
             let mut elements = Vec::new();
             while let Some(element) = table.get(&mut *store, elements.len() as u64) {
-                let value = match element {
-                    Ref::Func(func) => Val::FuncRef(func),
-                    Ref::Extern(value) => Val::ExternRef(value),
-                    Ref::Exn(value) => Val::ExnRef(value),
-                };
-                elements.push(text(store, instance, &value));
+                elements.push(text(store, instance, &Val::from(element)));
             }
             dump.tables.push(elements);
         }
