@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hotfoot::{Config, Engine, Linker};
+use hotfoot_wasi::Perms;
 
 use crate::error::PreinitError;
 use crate::host::{self, Host};
@@ -34,8 +35,8 @@ pub struct Preinit {
     pub(crate) allow_wasi: bool,
     pub(crate) inherit_env: bool,
     pub(crate) inherit_stdio: bool,
-    /// Host path and guest name.
-    pub(crate) dirs: Vec<(PathBuf, String)>,
+    /// Host path, guest name, and what the guest may do there.
+    pub(crate) dirs: Vec<(PathBuf, String, Perms)>,
     pub(crate) preloads: Vec<(String, Preload)>,
     pub(crate) make_linker: Option<MakeLinker>,
     pub(crate) keep_imports: bool,
@@ -146,13 +147,22 @@ impl Preinit {
     pub fn dir(&mut self, directory: impl Into<PathBuf>) -> &mut Self {
         let host = directory.into();
         let guest = host.to_string_lossy().into_owned();
-        self.dirs.push((host, guest));
-        self
+        self.map_dir(guest, host)
     }
 
     /// Lets the guest use the directory `host_dir` under the name `guest_dir`.
     pub fn map_dir(&mut self, guest_dir: impl Into<String>, host_dir: impl Into<PathBuf>) -> &mut Self {
-        self.dirs.push((host_dir.into(), guest_dir.into()));
+        self.preopened_dir(host_dir, guest_dir, Perms::READ_WRITE)
+    }
+
+    /// Lets the guest do with the directory `host_dir`, under the name `guest_dir`, what `perms` says.
+    pub fn preopened_dir(
+        &mut self,
+        host_dir: impl Into<PathBuf>,
+        guest_dir: impl Into<String>,
+        perms: Perms,
+    ) -> &mut Self {
+        self.dirs.push((host_dir.into(), guest_dir.into(), perms));
         self
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hotfoot::{Caller, Engine, Extern, ExternType, Instance, Linker, Module, Store};
-use hotfoot_wasi::{I32Exit, Perms, Random, VirtualClock, WasiCtx, WasiCtxBuilder};
+use hotfoot_wasi::{I32Exit, Random, VirtualClock, WasiCtx, WasiCtxBuilder};
 
 use crate::builder::{DEFAULT_INIT_FUNCS, Preinit, Preload};
 use crate::error::PreinitError;
@@ -102,8 +102,8 @@ fn host(preinit: &Preinit) -> Result<Host, PreinitError> {
     if preinit.inherit_stdio {
         wasi.inherit_stdio();
     }
-    for (host, guest) in &preinit.dirs {
-        wasi.preopened_dir(host, guest, Perms::READ_WRITE).map_err(PreinitError::Directory)?;
+    for (host, guest, perms) in &preinit.dirs {
+        wasi.preopened_dir(host, guest, *perms).map_err(PreinitError::Directory)?;
     }
     Ok(Host { wasi: wasi.build(), calls: BTreeMap::new(), missing: None })
 }

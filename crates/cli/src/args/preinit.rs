@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
+use hotfoot_wasi::Perms;
 
 use super::low::LowEngineArgs;
 use super::run::Source;
@@ -59,7 +60,7 @@ pub struct PreinitArgs {
     pub strip_debug: bool,
 
     /// Let the initialisation use a directory, under the same name or as GUEST; may be given again
-    #[arg(long = "dir", value_name = "HOST[::GUEST]", value_parser = value::directory)]
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro|:rw]", value_parser = value::directory)]
     pub directories: Vec<Directory>,
 
     /// Let the initialisation use the directory HOST under the name GUEST; may be given again
@@ -131,7 +132,7 @@ fn rename(text: &str) -> Result<(String, String), String> {
 fn mapped_directory(text: &str) -> Result<Directory, String> {
     match text.split_once("::") {
         Some((guest, host)) if !guest.is_empty() && !host.is_empty() => {
-            Ok(Directory { host: host.into(), guest: guest.to_owned() })
+            Ok(Directory { host: host.into(), guest: guest.to_owned(), perms: Perms::READ_WRITE })
         }
         _ => Err("write a mapped directory as GUEST::HOST, both not empty".to_owned()),
     }

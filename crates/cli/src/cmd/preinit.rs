@@ -69,7 +69,7 @@ fn preinit(args: &PreinitArgs, options: &EngineArgs) -> Result<Preinit> {
         preinit.func_rename(dst, src);
     }
     for directory in args.directories.iter().chain(&args.mapped_directories) {
-        preinit.map_dir(&directory.guest, &directory.host);
+        preinit.preopened_dir(&directory.host, &directory.guest, directory.perms);
     }
     for preload in &args.preloads {
         preinit.preload(&preload.name, &preload.file);
