@@ -60,7 +60,7 @@ pub struct PreinitArgs {
     pub strip_debug: bool,
 
     /// Let the initialisation use a directory, under the same name or as GUEST; may be given again
-    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro|:rw]", value_parser = value::directory)]
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = value::directory)]
     pub directories: Vec<Directory>,
 
     /// Let the initialisation use the directory HOST under the name GUEST; may be given again
