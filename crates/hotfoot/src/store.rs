@@ -1,9 +1,12 @@
 //! The store, as the API shows it: who owns instances, and how everything that needs a store takes one.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::engine::Engine;
 use crate::hooks::{CallHook, UpdateDeadline};
+use crate::interrupt::InterruptHandle;
 use crate::limits::ResourceLimiter;
 use crate::vm::context::{StoreBox, StoreContext, StoreContextMut};
 use crate::vm::hostcall::Caller;
@@ -128,6 +131,39 @@ impl<T: 'static> Store<T> {
         callback: impl FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync + 'static,
     ) {
         self.inner.context_mut().set_epoch_callback(Some(Box::new(callback)));
+    }
+
+    /// What stops this store's guests from other threads, at once and at no cost to the code that runs; see
+    /// [`InterruptHandle`].
+    ///
+    /// # Errors
+    /// When the thread that keeps time cannot be started.
+    pub fn interrupt_handle(&mut self) -> Result<InterruptHandle> {
+        self.inner.context_mut().interrupt_handle()
+    }
+
+    /// Stops guests with [`Trap::Interrupt`](crate::Trap::Interrupt) that still run, or are called, when so much time has
+    /// passed from now; `None` lets them run. The code that runs is the same as without.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use hotfoot::{Engine, Instance, Module, Store, Trap};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::default();
+    /// let module = Module::new(&engine, r#"(module (func (export "spin") (loop (br 0))))"#)?;
+    /// let mut store = Store::new(&engine, ());
+    /// store.set_timeout(Duration::from_millis(10))?;
+    /// let instance = Instance::new(&mut store, &module, &[])?;
+    /// let spin = instance.get_typed_func::<(), ()>(&mut store, "spin")?;
+    /// let error = spin.call(&mut store, ()).unwrap_err();
+    /// assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the thread that keeps time cannot be started.
+    pub fn set_timeout(&mut self, timeout: impl Into<Option<Duration>>) -> Result<()> {
+        self.inner.context_mut().set_timeout(timeout)
     }
 
     /// Tells of each call between host and guest and of its end. An error stops the guest and comes back to whoever

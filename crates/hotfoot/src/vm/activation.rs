@@ -29,8 +29,8 @@ pub struct Activation {
     store: NonNull<VmStore>,
     /// Where the store's previous stay in compiled code was left, for backtraces.
     outer_exit: (usize, usize),
-    /// Set by the signal handler for the trap exit: code, program counter, frame pointer.
-    fault: Cell<Option<(TrapCode, usize, usize)>>,
+    /// Set by the signal handler for the trap exit.
+    fault: Cell<Option<(TrapCode, Stop)>>,
 }
 
 impl Activation {
@@ -125,9 +125,20 @@ pub unsafe fn unwind() -> ! {
     unsafe { arch::unwind(CURRENT.get()) }
 }
 
-/// What a hardware fault of a guest means.
+/// Where a guest was interrupted.
+#[derive(Copy, Clone, Debug)]
+pub struct Stop {
+    /// Program counter.
+    pub pc: usize,
+    /// Frame pointer: of the function, or of its caller if `caller` is given.
+    pub fp: usize,
+    /// Where the function returns to, if it has no frame.
+    pub caller: Option<usize>,
+}
+
+/// What a signal means for a guest.
 pub enum Claim {
-    /// The first write to a page of a tracked memory, which is writable now: the instruction runs again.
+    /// Nothing, or the first write to a page of a tracked memory, which is writable now: the instruction runs again.
     Resume,
     /// A trap: the thread continues in `function(argument)`.
     Exit {
@@ -157,7 +168,35 @@ pub fn claim_fault(pc: usize, fp: usize, address: usize, fuel: i64) -> Option<Cl
     }
     // SAFETY: S2, a guest was interrupted, so nobody else uses the store.
     unsafe { VmStore::keep_fuel(activation.store, fuel) };
-    activation.fault.set(Some((code, pc, fp)));
+    activation.fault.set(Some((code, Stop { pc, fp, caller: None })));
+    Some(Claim::Exit { function: exit_by_trap as *const () as usize, argument: current as usize })
+}
+
+/// Decides whether the guest that a signal interrupted is to stop. In the host, or in another store's guest, nothing
+/// happens: the border asks again. Async-signal-safe.
+pub fn claim_interrupt(context: &libc::ucontext_t) -> Option<Claim> {
+    let (pc, fp) = arch::program_counter_and_frame(context);
+    let current = CURRENT.get();
+    // SAFETY: S9, the newest activation of this thread is in a frame that has not returned.
+    let activation = unsafe { current.as_ref() }?;
+    // SAFETY: S1, the store outlives the activation.
+    if !unsafe { VmStore::is_interrupted(activation.store) } {
+        return None;
+    }
+    // SAFETY: S1, as above. What a host function ended with is not lost: the guest is being left already.
+    if unsafe { (*activation.store.as_ptr()).pending().is_some() } {
+        return Some(Claim::Resume);
+    }
+    // SAFETY: S9, the store outlives the activation; its code index is replaced as a whole and never edited.
+    let Some(module) = (unsafe { VmStore::code_index(activation.store) }).find(pc) else { return Some(Claim::Resume) };
+    let code = module.code();
+    let start = code.offset_of(pc).and_then(|offset| code.function_start(offset));
+    if start.is_some() {
+        // SAFETY: S2, a guest was interrupted in a function, so nobody else uses the store.
+        unsafe { VmStore::keep_fuel(activation.store, arch::fuel_register(context)) };
+    }
+    let caller = start.and_then(|start| arch::frameless_return_address(context, start));
+    activation.fault.set(Some((TrapCode::Interrupt, Stop { pc, fp, caller })));
     Some(Claim::Exit { function: exit_by_trap as *const () as usize, argument: current as usize })
 }
 
@@ -167,9 +206,12 @@ extern "C" fn exit_by_trap(activation: *const Activation) -> ! {
     // in the state in which compiled code calls the runtime.
     unsafe {
         let activation = &*activation;
-        if let Some((code, pc, fp)) = activation.fault.take() {
+        if let Some((code, stop)) = activation.fault.take() {
             let store = activation.store;
-            let backtrace = trap::capture(store, Some((fp, pc)));
+            if code == TrapCode::Interrupt {
+                (*store.as_ptr()).interruptible.fulfil();
+            }
+            let backtrace = trap::capture(store, Some(stop));
             (*store.as_ptr()).set_pending(Pending::Trap(code, backtrace));
         }
         arch::unwind(activation)

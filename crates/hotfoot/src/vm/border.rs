@@ -1,7 +1,7 @@
 //! The border between host and guest, for stores that want to know who crosses it.
 //!
 //! Most stores want nothing: then crossing costs one test of [`Watches`]. What they can want: fuel that is compared when
-//! a guest is entered and left, and a hook that is told of every crossing.
+//! a guest is entered and left, a hook that is told of every crossing, and guests that can be stopped from outside.
 
 use std::ptr::NonNull;
 
@@ -36,6 +36,9 @@ impl Watches {
     /// Tell the call hook.
     pub const CALLS: Watches = Watches(2);
 
+    /// Register the thread, and look for requests to stop.
+    pub const INTERRUPTS: Watches = Watches(4);
+
     /// Whether anything is wanted.
     #[inline]
     pub fn any(self) -> bool {
@@ -68,6 +71,11 @@ pub unsafe fn before_guest(store: NonNull<VmStore>) -> Result<(), Pending> {
         if watches.has(Watches::CALLS) {
             tell(store, CallHook::CallingWasm).map_err(|error| Pending::Error(error, Vec::new()))?;
         }
+        (*store.as_ptr()).interruptible.enter();
+        if let Err(code) = (*store.as_ptr()).check_interrupt() {
+            (*store.as_ptr()).interruptible.leave();
+            return Err(Pending::Trap(code, Vec::new()));
+        }
     }
     Ok(())
 }
@@ -82,6 +90,7 @@ pub unsafe fn after_guest(store: NonNull<VmStore>, outcome: Result<(), Pending>)
     unsafe {
         let watches = (*store.as_ptr()).watches;
         let mut outcome = outcome;
+        (*store.as_ptr()).interruptible.leave();
         if watches.has(Watches::CALLS) {
             let told = tell(store, CallHook::ReturningFromWasm);
             outcome = outcome.and_then(|()| told.map_err(|error| Pending::Error(error, Vec::new())));
@@ -114,15 +123,16 @@ pub unsafe fn before_host(store: NonNull<VmStore>) -> Result<()> {
 /// # Safety
 /// As [`before_guest`].
 #[cold]
-pub unsafe fn after_host(store: NonNull<VmStore>, outcome: Result<()>) -> Result<()> {
+pub unsafe fn after_host(store: NonNull<VmStore>, mut outcome: Result<()>) -> Result<()> {
     // SAFETY: S1, S2, by the caller's promise.
     unsafe {
         if (*store.as_ptr()).watches.has(Watches::CALLS) {
             let told = tell(store, CallHook::ReturningFromHost);
-            return outcome.and(told);
+            outcome = outcome.and(told);
         }
+        outcome?;
+        Ok((*store.as_ptr()).check_interrupt()?)
     }
-    outcome
 }
 
 /// # Safety

@@ -125,6 +125,9 @@ unsafe extern "C" fn memory_grow(context: *mut VmContext, memory: u32, delta: u6
     }
 }
 
+/// Bytes that are filled or copied between two looks at whether the guest is to stop.
+const BULK_CHUNK: usize = 1 << 20;
+
 /// Where a range of a memory ends, if all of it is inside.
 fn check_end(store: &VmStore, memory: u32, start: u64, len: u64) -> Result<u64> {
     let end = start.checked_add(len).filter(|end| *end <= store.memory(memory).byte_len() as u64);
@@ -138,7 +141,13 @@ unsafe extern "C" fn memory_fill(context: *mut VmContext, memory: u32, dst: u64,
             let memory = store.instance(instance).memory(memory);
             let end = check_end(store, memory, dst, len)?;
             store.charge_fuel(len)?;
-            store.memory_mut(memory).range_mut(dst..end).ok_or(Trap::MemoryOutOfBounds)?.fill(byte as u8);
+            let target = store.memory_mut(memory).range_mut(dst..end).ok_or(Trap::MemoryOutOfBounds)?;
+            let (target, len) = (target.as_mut_ptr(), target.len());
+            for start in (0..len).step_by(BULK_CHUNK) {
+                store.check_interrupt()?;
+                // SAFETY: S5, inside of the range, which nobody else writes while the guest waits.
+                target.add(start).write_bytes(byte as u8, BULK_CHUNK.min(len - start));
+            }
             Ok(1)
         })
     }
@@ -162,8 +171,15 @@ unsafe extern "C" fn memory_copy(
             store.charge_fuel(len)?;
             let source = store.memory(from).base().add(src as usize);
             let target = store.memory_mut(to).range_mut(dst..end).ok_or(Trap::MemoryOutOfBounds)?.as_mut_ptr();
-            // SAFETY: S5, both ranges are accessible; they may overlap, which `copy` allows.
-            std::ptr::copy(source, target, len as usize);
+            let chunks = (len as usize).div_ceil(BULK_CHUNK);
+            for chunk in 0..chunks {
+                store.check_interrupt()?;
+                // Where the ranges overlap, what is still to be copied must not be written first.
+                let chunk = if source.cast_const() < target { chunks - 1 - chunk } else { chunk };
+                let start = chunk * BULK_CHUNK;
+                // SAFETY: S5, both ranges are accessible; they may overlap, which `copy` allows.
+                std::ptr::copy(source.add(start), target.add(start), BULK_CHUNK.min(len as usize - start));
+            }
             Ok(1)
         })
     }

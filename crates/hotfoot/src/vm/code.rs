@@ -93,6 +93,13 @@ impl ModuleCode {
         self.text.contains(&pc).then(|| (pc - self.text.start) as u32)
     }
 
+    /// The address of the first instruction of the function that an offset is in; trampolines are no functions.
+    /// Async-signal-safe.
+    pub fn function_start(&self, code_offset: u32) -> Option<usize> {
+        let function = self.artifact.function_at(code_offset)?;
+        Some(self.text.start + self.artifact.functions.get(function as usize)?.offset.get() as usize)
+    }
+
     /// The trap that the instruction at `pc` may raise. Async-signal-safe.
     pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
         self.artifact.trap_at(self.offset_of(pc)?)

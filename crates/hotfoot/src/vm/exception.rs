@@ -246,7 +246,12 @@ unsafe fn throw_pending(store: NonNull<VmStore>) -> Result<Option<Landing>> {
 /// S8: called by a builtin that compiled code called through its trampoline, and that owns nothing. S2: nobody borrows
 /// the store.
 unsafe fn depart(store: NonNull<VmStore>, f: impl FnOnce() -> Result<Option<Landing>>) -> ! {
-    let landing = match catch_unwind(AssertUnwindSafe(f)) {
+    let landing = match catch_unwind(AssertUnwindSafe(|| {
+        let landing = f()?;
+        // SAFETY: S1, a short borrow. A guest that only throws and catches passes no other place that looks.
+        unsafe { (*store.as_ptr()).check_interrupt()? };
+        Ok(landing)
+    })) {
         Ok(Ok(landing)) => landing,
         Ok(Err(error)) => {
             // SAFETY: S9, the trampoline recorded where the guest stands.

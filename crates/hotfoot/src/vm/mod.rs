@@ -19,6 +19,7 @@
 //!  exception   exceptions, from throw to handler
 //!  builtins    the runtime's functions that compiled code calls
 //!  border      who wants to know of calls between host and guest        meter   fuel and epochs
+//!  interrupt   stopping guests by signal
 //! ```
 //!
 //! The rest of the crate sees safe functions over handles; each function here that trusts its caller is `unsafe` and
@@ -38,6 +39,7 @@ pub mod home;
 pub mod hostcall;
 pub mod image;
 pub mod instance;
+pub mod interrupt;
 pub mod memory;
 pub mod meter;
 pub mod pre;

@@ -34,6 +34,7 @@ use super::code::CodeIndex;
 use super::exception::{Exceptions, TagPtr};
 use super::hostcall::AnyHostFunc;
 use super::instance::InstanceData;
+use super::interrupt::Interruptible;
 use super::memory::MemoryData;
 use super::meter::Tank;
 use super::table::TableData;
@@ -125,6 +126,7 @@ pub struct VmStore {
     pub(super) asks: &'static Asks,
     pub(super) watches: Watches,
     pub(super) tank: Tank,
+    pub(super) interruptible: Interruptible,
     code_index: AtomicPtr<CodeIndex>,
     pending: Option<Pending>,
     pub(super) instances: Vec<InstanceData>,
@@ -185,6 +187,7 @@ impl VmStore {
             asks,
             watches: Watches::default(),
             tank: Tank::default(),
+            interruptible: Interruptible::default(),
             code_index: AtomicPtr::new(Box::into_raw(Box::default())),
             pending: None,
             instances: Vec::new(),
@@ -285,6 +288,7 @@ impl VmStore {
     pub(super) fn end(&mut self) {
         // SAFETY: S9, no guest of this store is on the stack: it is being dropped.
         unsafe { &mut **self.code_index.get_mut() }.clear();
+        self.interruptible.end();
         self.release_instances();
         self.pending = None;
         self.host_memories.clear();

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use hotfoot_abi::trap::TrapCode;
 
-use super::activation;
+use super::activation::{self, Stop};
 use super::store::VmStore;
 use crate::backtrace::WasmBacktrace;
 use crate::module::Module;
@@ -33,31 +33,39 @@ pub struct RawFrame {
 
 /// Collects the frames of a store's guests on this thread, newest first, up to the store's limit.
 ///
-/// `innermost` is the frame pointer and program counter of a fault; otherwise the place where compiled code last called
+/// `innermost` is where a guest was interrupted; otherwise the place where compiled code last called
 /// the runtime is used.
 ///
 /// # Safety
 /// S1, S2: the store is alive and this thread may read it. S9: if `innermost` is given, it is of a guest of the newest
 /// activation; otherwise compiled code of the newest activation is in a call of the runtime, or there is none.
-pub unsafe fn capture(store: NonNull<VmStore>, innermost: Option<(usize, usize)>) -> Vec<RawFrame> {
+pub unsafe fn capture(store: NonNull<VmStore>, innermost: Option<Stop>) -> Vec<RawFrame> {
     // SAFETY: S1.
     let (limit, exit) = unsafe {
         let store = store.as_ref();
         (store.max_backtrace_frames(), (store.ctx.last_exit_fp, store.ctx.last_exit_pc.wrapping_sub(1)))
     };
     let mut frames = Vec::new();
-    let (mut fp, mut pc) = innermost.unwrap_or(exit);
+    let frame = |pc| {
+        // SAFETY: S9, the code index is stable while this runs.
+        let module = unsafe { VmStore::code_index(store) }.find(pc)?;
+        let code_offset = module.code().offset_of(pc)?;
+        module.code().artifact().function_at(code_offset)?;
+        Some(RawFrame { module: module.clone(), code_offset })
+    };
+    let (mut fp, mut pc) = match innermost {
+        Some(Stop { pc, fp, caller: None }) => (fp, pc),
+        Some(Stop { pc, fp, caller: Some(caller) }) => {
+            frames.extend(frame(pc).filter(|_| limit > 0));
+            (fp, caller.wrapping_sub(1))
+        }
+        None => exit,
+    };
     // SAFETY: S9, the references are dropped before this returns.
     for activation in unsafe { activation::chain() }.filter(|activation| activation.store() == store) {
         let end = activation.entry_frame();
         while fp != end && fp != 0 && frames.len() < limit {
-            // SAFETY: S9, the code index is stable while this runs.
-            if let Some(module) = unsafe { VmStore::code_index(store) }.find(pc)
-                && let Some(code_offset) = module.code().offset_of(pc)
-                && module.code().artifact().function_at(code_offset).is_some()
-            {
-                frames.push(RawFrame { module: module.clone(), code_offset });
-            }
+            frames.extend(frame(pc));
             // SAFETY: S6, compiled code keeps frame pointers: `fp` points to the caller's and the return address.
             (fp, pc) = unsafe { (*(fp as *const usize), (*(fp as *const usize).add(1)).wrapping_sub(1)) };
         }

@@ -1,9 +1,13 @@
-//! Hardware faults as traps: the process-wide signal handler.
+//! Hardware faults as traps, and interruption: the process-wide signal handlers.
 //!
 //! A fault inside compiled code belongs to the thread's current activation, which decides (without a lock, without
 //! allocating, reading only memory that cannot change while the guest runs) whether it is a trap. If it is, the
 //! interrupted context is pointed at the trap exit and the handler returns; what happens next runs outside of the
 //! handler. Every other fault goes to the handler that was installed before ours.
+//!
+//! Interruption uses `SIGURG`: a signal that is ignored by default, that debuggers let pass, and that programs expect to
+//! get for no reason. It is only sent to threads that run a guest. While a fault is being handled it is held back, so it
+//! finds the guest, or the trap exit.
 
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -16,21 +20,34 @@ use crate::vm::activation::{self, Claim};
 /// Signals that the processor raises for what compiled code does on purpose.
 const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
+/// Asks the thread's newest guest whether it is to stop.
+const INTERRUPT: c_int = libc::SIGURG;
+
+static PREVIOUS_INTERRUPT: OnceLock<libc::sigaction> = OnceLock::new();
+
 static PREVIOUS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
 
 /// Installs the handler, once per process.
 pub fn install() {
-    PREVIOUS.get_or_init(|| SIGNALS.map(install_one));
+    PREVIOUS.get_or_init(|| SIGNALS.map(|signal| install_one(signal, libc::SA_NODEFER, handle)));
 }
 
-fn install_one(signal: c_int) -> libc::sigaction {
+/// Installs the handler of the signal that interrupts guests, once per process. System calls do not go on after it.
+pub fn install_interrupt() {
+    PREVIOUS_INTERRUPT.get_or_init(|| install_one(INTERRUPT, 0, handle_interrupt));
+}
+
+type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
+
+fn install_one(signal: c_int, flags: c_int, handler: Handler) -> libc::sigaction {
     // SAFETY: S9, `sigaction` is plain data for which zero is valid; the handler has the type that SA_SIGINFO asks for
     // and is async-signal-safe; the previous action is written by the kernel before it is read.
     unsafe {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK;
-        action.sa_sigaction = handle as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | flags;
+        action.sa_sigaction = handler as usize;
         libc::sigemptyset(&mut action.sa_mask);
+        libc::sigaddset(&mut action.sa_mask, INTERRUPT);
         let mut previous = MaybeUninit::<libc::sigaction>::zeroed();
         let result = libc::sigaction(signal, &action, previous.as_mut_ptr());
         assert!(result == 0, "the kernel refused a signal handler: {}", std::io::Error::last_os_error());
@@ -54,6 +71,39 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     }
 }
 
+extern "C" fn handle_interrupt(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: S9, the kernel passes the interrupted context, which nobody else touches until we return.
+    let context_ref = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    match activation::claim_interrupt(context_ref) {
+        Some(Claim::Exit { function, argument }) => arch::resume_at(context_ref, function, argument),
+        Some(Claim::Resume) => {}
+        None => {
+            if let Some(previous) = PREVIOUS_INTERRUPT.get() {
+                call_previous(previous, signal, info, context);
+            }
+        }
+    }
+}
+
+/// A thread that can be interrupted.
+#[derive(Copy, Clone, Debug)]
+pub struct Thread(libc::pthread_t);
+
+impl Thread {
+    /// This one.
+    pub fn current() -> Thread {
+        // SAFETY: S14, asks for a number.
+        Thread(unsafe { libc::pthread_self() })
+    }
+}
+
+/// Sends a thread the signal that interrupts guests.
+pub fn interrupt(thread: Thread) {
+    // SAFETY: S14, the thread exists: it is registered as running a guest, and the registration is locked. The handler was
+    // installed before there was anything to register.
+    unsafe { libc::pthread_kill(thread.0, INTERRUPT) };
+}
+
 /// Hands a fault that is not ours to the handler that was there before.
 fn forward(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let index = SIGNALS.iter().position(|ours| *ours == signal);
@@ -69,6 +119,14 @@ fn forward(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
             unsafe { libc::raise(signal) };
         }
         libc::SIG_DFL | libc::SIG_IGN => restore_default(signal),
+        _ => call_previous(previous, signal, info, context),
+    }
+}
+
+/// Calls a handler that was installed before ours, if it is one.
+fn call_previous(previous: &libc::sigaction, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    match previous.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => {}
         handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: S9, a handler installed with SA_SIGINFO has this type.
             let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = unsafe { std::mem::transmute(handler) };

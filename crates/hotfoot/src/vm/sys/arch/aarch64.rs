@@ -111,6 +111,18 @@ pub fn program_counter_and_frame(context: &ucontext_t) -> (usize, usize) {
     (context.uc_mcontext.pc as usize, context.uc_mcontext.regs[29] as usize)
 }
 
+/// The address to which a function returns that was interrupted before it made its frame, or after it took it down;
+/// `start` is the function's first instruction. Its frame pointer is then still, or again, its caller's.
+pub fn frameless_return_address(context: &ucontext_t, start: usize) -> Option<usize> {
+    let pc = context.uc_mcontext.pc as usize;
+    /// `stp x29, x30, [sp, #-16]!` is four bytes long, and the link register is as it was.
+    const PUSHED: usize = 4;
+    const RET: u32 = 0xd65f_03c0;
+    // SAFETY: S6, `pc` is at an instruction of a function.
+    let frameless = pc <= start + PUSHED || unsafe { *(pc as *const u32) } == RET;
+    frameless.then_some(context.uc_mcontext.regs[30] as usize)
+}
+
 /// The register in which the interrupted thread kept fuel, if its code consumes any.
 pub fn fuel_register(context: &ucontext_t) -> i64 {
     context.uc_mcontext.regs[21] as i64

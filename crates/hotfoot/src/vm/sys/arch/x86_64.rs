@@ -110,6 +110,24 @@ pub fn program_counter_and_frame(context: &ucontext_t) -> (usize, usize) {
     (registers[libc::REG_RIP as usize] as usize, registers[libc::REG_RBP as usize] as usize)
 }
 
+/// The address to which a function returns that was interrupted before it made its frame, or after it took it down;
+/// `start` is the function's first instruction. Its frame pointer is then still, or again, its caller's.
+pub fn frameless_return_address(context: &ucontext_t, start: usize) -> Option<usize> {
+    let registers = &context.uc_mcontext.gregs;
+    let (pc, sp) = (registers[libc::REG_RIP as usize] as usize, registers[libc::REG_RSP as usize] as usize);
+    /// `push rbp` is one byte long.
+    const PUSHED: usize = 1;
+    const RET: u8 = 0xc3;
+    // SAFETY: S6, `pc` is at an instruction of a function; at these places the return address is on top of the stack, or
+    // below the caller's frame pointer that was just pushed.
+    unsafe {
+        if pc == start || *(pc as *const u8) == RET {
+            return Some(*(sp as *const usize));
+        }
+        (pc == start + PUSHED).then(|| *(sp as *const usize).add(1))
+    }
+}
+
 /// The register in which the interrupted thread kept fuel, if its code consumes any.
 pub fn fuel_register(context: &ucontext_t) -> i64 {
     context.uc_mcontext.gregs[libc::REG_R15 as usize]
