@@ -21,6 +21,7 @@ mod output;
 mod progress;
 mod refusal;
 mod stack;
+mod stop;
 mod stopwatch;
 #[allow(unsafe_code)]
 mod trust;

@@ -52,7 +52,7 @@ pub fn report_guest_end(error: &anyhow::Error, program: &str) -> i32 {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return exit_code(exit.0);
     }
-    let backtrace = error.downcast_ref::<WasmBacktrace>().map(backtrace_text).unwrap_or_default();
+    let backtrace = backtrace(error);
     match error.downcast_ref::<Trap>() {
         Some(trap) => {
             let reason = trap.to_string();
@@ -65,6 +65,11 @@ pub fn report_guest_end(error: &anyhow::Error, program: &str) -> i32 {
             EXIT_FAILURE
         }
     }
+}
+
+/// Where the guest stood, one frame a line, each on a new one.
+pub fn backtrace(error: &anyhow::Error) -> String {
+    error.downcast_ref::<WasmBacktrace>().map(backtrace_text).unwrap_or_default()
 }
 
 /// The guest's exit code, as far as a process can have it: the kernel keeps eight bits, and a failure whose low bits

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::vm::context::StoreContextMut;
 use crate::vm::hostcall::Caller;
-use crate::vm::interrupt::Interrupt;
+use crate::vm::interrupt::{self, Interrupt};
 
 /// Stops the guests of a store, from any thread; made by [`Store::interrupt_handle`](crate::Store::interrupt_handle).
 ///
@@ -39,7 +39,7 @@ impl InterruptHandle {
     /// one stops as soon as it begins. One request stops one call. When the store is gone, nothing happens.
     ///
     /// A guest that waits for a host function stops when the function returns. System calls in which the function
-    /// blocks return `EINTR`; it can ask [`Caller::interrupted`] whether to give up.
+    /// blocks return `EINTR`; it can ask [`interrupted`] whether to give up.
     pub fn interrupt(&self) {
         self.shared.request();
     }
@@ -74,10 +74,22 @@ impl<T: 'static> Caller<'_, T> {
     pub fn interrupt_handle(&mut self) -> Result<InterruptHandle> {
         self.store.interrupt_handle()
     }
+}
 
-    /// Whether the guest is being stopped, by an [`InterruptHandle`] or a timeout: a host function that waits for something should return now. What it returns
-    /// does not matter, unless it is an error.
-    pub fn interrupted(&mut self) -> bool {
-        self.store.vm().interrupted()
-    }
+/// Whether the guest is being stopped that called the host function from which this is called: by an
+/// [`InterruptHandle`] or a timeout. A host function that waits for something should return then, and soon. What it
+/// returns does not matter, unless it is an error: that is what the guest ends with.
+///
+/// ```
+/// # fn read() -> std::io::Result<()> { Ok(()) }
+/// let outcome = loop {
+///     match read() {
+///         Err(error) if error.kind() == std::io::ErrorKind::Interrupted && !hotfoot::interrupted() => {}
+///         outcome => break outcome,
+///     }
+/// };
+/// # outcome.unwrap();
+/// ```
+pub fn interrupted() -> bool {
+    interrupt::interrupted()
 }

@@ -72,7 +72,7 @@ pub use func::Func;
 pub use global::Global;
 pub use hooks::{CallHook, UpdateDeadline};
 pub use instance::{Instance, InstancePre};
-pub use interrupt::InterruptHandle;
+pub use interrupt::{InterruptHandle, interrupted};
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use linker::{Linker, UnknownImportError};
 pub use memory::{Memory, MemoryAccessError};

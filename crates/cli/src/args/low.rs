@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -30,6 +31,7 @@ a run, see `hotfoot run --help`.";
 const RUN_EXAMPLES: &str = "\
 Examples:
   hotfoot run app.wasm one two               `one` and `two` are the program's arguments
+  hotfoot run --timeout 5s app.wasm          stop it after five seconds
   hotfoot run --dir . app.wasm in.txt        let it use the files of the current directory
   hotfoot run --preload m=math.wat app.wat   satisfy the imports of `m` with exports of math.wat
   hotfoot run --invoke fib lib.wasm 30       call an export: integers in decimal or 0x…
@@ -115,6 +117,10 @@ pub struct LowRunArgs {
     /// Instantiate FILE first and let its exports satisfy the imports of NAME; may be given again, in order
     #[arg(long = "preload", value_name = "NAME=FILE", value_parser = value::preload)]
     pub preloads: Vec<Preload>,
+
+    /// Stop the program when it has run for so long, as in 5s or 250ms; the exit code is then 124
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub timeout: Option<Duration>,
 
     /// Provide the imports bench.start and bench.end of benchmark programs and print the time between them to stderr
     #[arg(long)]

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -39,6 +40,8 @@ pub struct RunArgs {
     pub protect_terminal: bool,
     /// Modules to instantiate first, in order.
     pub preloads: Vec<Preload>,
+    /// How long the program may run.
+    pub timeout: Option<Duration>,
     /// Whether to provide `bench.start` and `bench.end`.
     pub bench_imports: bool,
     /// Whether to say how long each step took.
@@ -68,6 +71,7 @@ impl RunArgs {
             listenfd: low.listenfd,
             protect_terminal: low.protect_terminal,
             preloads: low.preloads,
+            timeout: low.timeout,
             bench_imports: low.bench_imports,
             time: low.time,
             allow_precompiled: low.allow_precompiled,

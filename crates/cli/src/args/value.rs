@@ -1,6 +1,7 @@
 //! The values of single options: what may be written, and a sentence for everything else.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hotfoot_wasi::Perms;
 
@@ -114,6 +115,17 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "that is more than 64 bits can count; write a smaller size".to_owned())
 }
 
+/// Reads a time: a number, with a fraction or not, and its unit.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, f64); 5] = [("ms", 1e-3), ("us", 1e-6), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let expected = || "write a time such as 5s, 250ms, 1.5m or 2h".to_owned();
+    let unit = UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+    let (number, seconds) = unit.ok_or_else(expected)?;
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number: f64 = number.parse().ok().filter(|_| digits).ok_or_else(expected)?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| expected())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +142,18 @@ mod tests {
             assert!(size(wrong).unwrap_err().contains("64KiB"), "{wrong}");
         }
         assert!(size("18446744073709551615K").unwrap_err().contains("smaller"));
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for wrong in ["", "5", "s", "-1s", "infs", "NaNs", "1e3s", "5 s", "1d"] {
+            assert!(duration(wrong).unwrap_err().contains("250ms"), "{wrong}");
+        }
+        assert!(duration(&format!("{}h", "9".repeat(30))).is_err());
     }
 
     #[test]

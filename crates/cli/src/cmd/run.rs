@@ -10,6 +10,7 @@ use hotfoot_wasi::{WasiCtx, p0, p1};
 
 use crate::args::{RunArgs, Source};
 use crate::input::Input;
+use crate::stop::Stop;
 use crate::stopwatch::Stopwatch;
 use crate::{imports, invoke, load, stack, types, ui, wasi};
 
@@ -40,6 +41,7 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     watch.lap(if matches!(input, Input::Module(_)) { "compile" } else { "load" });
 
     let mut store = Store::new(&engine, host);
+    let stop = Stop::watch(&mut store, args.timeout)?;
     let mut linker = Linker::new(&engine);
     p1::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
     p0::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
@@ -53,7 +55,7 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
         let resolved = imports::resolve(&module, &linker, &mut store, &name)?;
         match initialized(&mut store, &resolved) {
             Ok(instance) => linker.instance(&mut store, &preload.name, instance)?,
-            Err(error) => return Ok(ui::report_guest_end(&error, &name)),
+            Err(error) => return Ok(stop.report_guest_end(&error, &name)),
         };
     }
 
@@ -65,14 +67,14 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     watch.lap("instantiate");
     let instance = match instance {
         Ok(instance) => instance,
-        Err(error) => return Ok(ui::report_guest_end(&error, &program)),
+        Err(error) => return Ok(stop.report_guest_end(&error, &program)),
     };
     let called = match &args.invoke {
         Some(name) => invoke_export(&mut store, &instance, &module, name, args)?,
         None => run_program(&mut store, &instance, &module, args)?,
     };
     watch.lap("run");
-    Ok(called.map_or_else(|error| ui::report_guest_end(&error, &program), |()| 0))
+    Ok(called.map_or_else(|error| stop.report_guest_end(&error, &program), |()| 0))
 }
 
 /// ARGS as text: the interface of WASI to its guests has no other kind.

@@ -256,6 +256,12 @@ impl Interruptible {
     }
 }
 
+/// Whether the guest that called the host function which runs on this thread is to stop.
+pub fn interrupted() -> bool {
+    // SAFETY: S9, the reference is dropped here; S1, a store outlives its activations.
+    unsafe { activation::chain().next().is_some_and(|newest| VmStore::is_interrupted(newest.store())) }
+}
+
 impl VmStore {
     /// What stops this store's guests; from now on its calls are watched.
     pub fn interrupt(&mut self) -> Result<Arc<Interrupt>> {
@@ -297,10 +303,5 @@ impl VmStore {
             return Err(TrapCode::Interrupt);
         }
         Ok(())
-    }
-
-    /// Whether a guest of this store is to stop, as a host function asks that could wait long.
-    pub fn interrupted(&self) -> bool {
-        self.interruptible.is_requested()
     }
 }

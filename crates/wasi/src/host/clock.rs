@@ -97,6 +97,7 @@ impl Clock {
         loop {
             match rustix::thread::nanosleep(&left) {
                 NanosleepRelativeResult::Ok => return Ok(()),
+                NanosleepRelativeResult::Interrupted(_) if hotfoot::interrupted() => return Err(Errno::INTR),
                 NanosleepRelativeResult::Interrupted(rest) => left = rest,
                 NanosleepRelativeResult::Err(error) => return Err(error),
             }

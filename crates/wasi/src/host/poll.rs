@@ -21,6 +21,16 @@ pub enum Patience {
 /// A descriptor that is ready for writing takes this many bytes without waiting, if it takes them at all.
 pub const WRITABLE_BYTES: usize = 4096;
 
+/// Makes a system call again that a signal ended, unless the guest is to stop.
+pub fn retry<R>(mut call: impl FnMut() -> Result<R>) -> Result<R> {
+    loop {
+        match call() {
+            Err(Errno::INTR) if !hotfoot::interrupted() => {}
+            done => return done,
+        }
+    }
+}
+
 /// Does `transfer` once `fd` is ready for it. The descriptor's own mode, which others may share, is not changed.
 pub fn patiently<R>(
     fd: BorrowedFd<'_>,
@@ -34,7 +44,7 @@ pub fn patiently<R>(
             return Err(if patience == Patience::Never { Errno::AGAIN } else { Errno::TIMEDOUT });
         }
         match transfer() {
-            Err(Errno::INTR) => {}
+            Err(Errno::INTR) if !hotfoot::interrupted() => {}
             Err(Errno::AGAIN) if patience != Patience::Never => wait_first = true,
             done => return done,
         }
@@ -61,10 +71,10 @@ pub fn saturating_ns(duration: Duration) -> u64 {
 /// A virtual clock never waits: if nothing is ready the time has passed at once.
 pub fn wait(fds: &mut [PollFd<'_>], timeout_ns: Option<u64>, clock: &mut Clock) -> Result<usize> {
     let Some(timeout_ns) = timeout_ns else {
-        return rustix::io::retry_on_intr(|| poll(fds, None));
+        return retry(|| poll(fds, None));
     };
     if clock.is_virtual() {
-        let ready = rustix::io::retry_on_intr(|| poll(fds, Some(&timespec(0))))?;
+        let ready = retry(|| poll(fds, Some(&timespec(0))))?;
         if ready == 0 {
             clock.sleep_ns(timeout_ns)?;
         }
@@ -75,13 +85,15 @@ pub fn wait(fds: &mut [PollFd<'_>], timeout_ns: Option<u64>, clock: &mut Clock) 
         return Ok(0);
     }
     if timeout_ns == 0 {
-        return rustix::io::retry_on_intr(|| poll(fds, Some(&timespec(0))));
+        return retry(|| poll(fds, Some(&timespec(0))));
     }
     let end_ns = clock.now_ns(ClockId::Monotonic).saturating_add(timeout_ns);
     let mut left_ns = timeout_ns;
     loop {
         match poll(fds, Some(&timespec(left_ns))) {
-            Err(Errno::INTR) => left_ns = end_ns.saturating_sub(clock.now_ns(ClockId::Monotonic)),
+            Err(Errno::INTR) if !hotfoot::interrupted() => {
+                left_ns = end_ns.saturating_sub(clock.now_ns(ClockId::Monotonic))
+            }
             done => return done,
         }
     }

@@ -5,11 +5,11 @@
 
 use super::metadata::{FileKind, Metadata, Times};
 use super::perms::{Intent, Perms};
+use crate::host::poll::retry as retry_on_intr;
 use crate::host::poll::{Patience, WRITABLE_BYTES, patiently};
 use crate::host::{Errno, Result, transfer};
 use rustix::event::PollFlags;
 use rustix::fs::{FallocateFlags, OFlags, SeekFrom};
-use rustix::io::retry_on_intr;
 use std::io::{IoSlice, IoSliceMut};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,0 +1,2 @@
+;; Never ends.
+(module (func $spin (export "_start") (loop $again (br $again))))
