@@ -112,7 +112,7 @@ fn linker(engine: &Engine, store: &mut Store<Host>) -> Linker<Host> {
         .func_wrap("", "trap", |mut caller: Caller<'_, Host>| -> hotfoot::Result<()> {
             caller.data_mut().count += 1;
             let host = caller.data();
-            let (func, params) = if host.count % 16 == 0 {
+            let (func, params) = if host.count.is_multiple_of(16) {
                 (host.deep.unwrap(), vec![])
             } else {
                 (host.trap.unwrap(), vec![Val::I32(5 + (host.count % 7) as i32)])
