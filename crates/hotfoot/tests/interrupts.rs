@@ -318,9 +318,12 @@ fn a_backtrace_misses_no_caller() {
 #[test]
 fn a_host_function_hears_of_the_interrupt() {
     let engine = Engine::default();
+    let mut store = Store::new(&engine, 0);
+    let (begun, thread) = interrupter(store.interrupt_handle().unwrap(), 6);
     let mut linker = Linker::new(&engine);
     linker
-        .func_wrap("", "wait", |mut caller: Caller<'_, u32>| {
+        .func_wrap("", "wait", move |mut caller: Caller<'_, u32>| {
+            begun.send(()).unwrap();
             while !hotfoot::interrupted() {
                 std::thread::yield_now();
             }
@@ -330,14 +333,11 @@ fn a_host_function_hears_of_the_interrupt() {
     linker.func_wrap("", "after", |mut caller: Caller<'_, u32>| *caller.data_mut() += 100).unwrap();
     let text = r#"(module (import "" "wait" (func $wait)) (import "" "after" (func $after))
         (func (export "f") (call $wait) (call $after)))"#;
-    let mut store = Store::new(&engine, 0);
     let instance = linker.instantiate(&mut store, &Module::new(&engine, text).unwrap()).unwrap();
     let f = instance.get_typed_func::<(), ()>(&mut store, "f").unwrap();
-    let (begun, thread) = interrupter(store.interrupt_handle().unwrap(), 6);
-    begun.send(()).unwrap();
     assert!(is_interrupt(&f.call(&mut store, ()).unwrap_err()));
     assert_eq!(*store.data(), 1, "the host function came to its end, and the guest did not go on");
-    drop(begun);
+    drop((store, linker));
     thread.join().unwrap();
 }
 
