@@ -174,7 +174,7 @@ fn interrupter(handle: InterruptHandle, mut seed: u64) -> (mpsc::Sender<()>, std
 /// No crash, no interrupt without effect, and a store that works afterwards.
 #[test]
 fn interrupts_at_random_moments_stop_guests_wherever_they_are() {
-    let total = std::env::var("HOTFOOT_INTERRUPTS").map_or(4_000, |value| value.parse().unwrap());
+    let total = std::env::var("HOTFOOT_INTERRUPTS").map_or(2_000, |value| value.parse().unwrap());
     let stack = 64 << 10;
     let engine = Engine::new(Config::new().max_wasm_stack(stack)).unwrap();
     let metered = Engine::new(Config::new().max_wasm_stack(stack).consume_fuel(true)).unwrap();
