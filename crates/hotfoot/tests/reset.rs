@@ -204,3 +204,35 @@ fn with_explicit_bounds() {
     config.memory_reservation(1 << 20).memory_guard_size(0).memory_may_move(false);
     check(PoolingAllocationConfig::new(), &mut config, true, 6);
 }
+
+/// The kernel's answer to which pages were written is about the process that opened the question's file. A server that
+/// forks workers once left its children asking about their parent, and what one instance wrote was there for the next.
+#[test]
+fn in_a_forked_child() {
+    let pooled = || pre(Config::new().allocation_strategy(PoolingAllocationConfig::new()));
+    let (parents, childs) = (pooled(), pooled());
+    let spoil = |(engine, pre): &(Engine, InstancePre<()>)| {
+        let mut store = Store::new(engine, ());
+        let instance = pre.instantiate(&mut store).unwrap();
+        let memory = instance.get_memory(&mut store, "m").unwrap();
+        let bytes = memory.data_mut(&mut store);
+        let before = bytes.to_vec();
+        bytes.fill(7);
+        before
+    };
+    let fresh = spoil(&parents);
+    assert!(spoil(&parents) == fresh);
+    // SAFETY: S11, the child only runs code of this test and ends without running anything of this process.
+    let status = unsafe {
+        match libc::fork() {
+            0 => libc::_exit(i32::from(!(0..10).all(|_| spoil(&childs) == fresh))),
+            child => {
+                assert!(child > 0, "fork failed");
+                let mut status = 0;
+                assert_eq!(libc::waitpid(child, &mut status, 0), child);
+                status
+            }
+        }
+    };
+    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "a child saw what an instance before it wrote");
+}

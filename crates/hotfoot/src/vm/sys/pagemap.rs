@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, RwLock};
 
 use super::page;
 
@@ -42,9 +42,24 @@ const PAGE_IS_PFNZERO: u64 = 1 << 5;
 /// `_IOWR('f', 16, struct pm_scan_arg)`.
 const PAGEMAP_SCAN: libc::c_ulong = 0xc060_6610;
 
-fn pagemap() -> Option<&'static File> {
-    static PAGEMAP: OnceLock<Option<File>> = OnceLock::new();
-    PAGEMAP.get_or_init(|| File::open("/proc/self/pagemap").ok()).as_ref()
+/// The file, and the process that it tells of: a child that was forked inherits the file, and would be told of its
+/// parent's memory.
+static PAGEMAP: RwLock<Option<(u32, Arc<File>)>> = RwLock::new(None);
+
+fn pagemap() -> io::Result<Arc<File>> {
+    let process = std::process::id();
+    // Never waiting: in a child, whoever held the lock when it was forked does not exist.
+    if let Ok(held) = PAGEMAP.try_read()
+        && let Some((owner, file)) = held.as_ref()
+        && *owner == process
+    {
+        return Ok(file.clone());
+    }
+    let file = Arc::new(File::open("/proc/self/pagemap")?);
+    if let Ok(mut held) = PAGEMAP.try_write() {
+        *held = Some((process, file.clone()));
+    }
+    Ok(file)
 }
 
 /// Calls `dirty` with each range of addresses whose pages are private to this process, present or swapped out.
@@ -52,7 +67,7 @@ fn pagemap() -> Option<&'static File> {
 /// # Errors
 /// When the kernel has no `PAGEMAP_SCAN`; some ranges may have been reported before.
 pub fn for_each_private(range: Range<usize>, mut dirty: impl FnMut(Range<usize>)) -> io::Result<()> {
-    let file = pagemap().ok_or(io::ErrorKind::Unsupported)?;
+    let file = pagemap()?;
     let mut regions = [Region::default(); 64];
     let mut start = range.start as u64;
     while start < range.end as u64 {
