@@ -6,6 +6,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::Write as _;
+use std::os::fd::FromRawFd as _;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use hotfoot::{Config, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, Store};
 use hotfoot_wasi::host::fs::Dir;
@@ -209,4 +211,116 @@ fn an_exit_is_as_good_as_a_return() {
         assert_eq!(error.downcast_ref::<I32Exit>(), Some(&I32Exit(3)));
     }
     assert_eq!(pre.idle_instances(), 1);
+}
+
+/// Writes nothing and waits: for 60 ms of a clock, for a pipe, or for a connection.
+const WAITER: &str = r#"(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_accept" (func $sock_accept (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "\01")
+  (data (i32.const 24) "\00\87\93\03")
+  (data (i32.const 512) "\00\04\00\00\08\00\00\00")
+  (func (export "sleep") (result i32) (call $poll_oneoff (i32.const 0) (i32.const 100) (i32.const 1) (i32.const 200)))
+  (func (export "accept") (result i32) (call $sock_accept (i32.const 3) (i32.const 0) (i32.const 200)))
+  (func (export "read") (result i32) (call $fd_read (i32.const 0) (i32.const 512) (i32.const 1) (i32.const 200)))
+)"#;
+
+extern "C" fn ignore(_signal: libc::c_int) {}
+
+/// A signal ends a system call that waits. A guest must not notice: it sleeps for its whole time, though not for longer,
+/// and a read goes on waiting for its byte.
+#[test]
+fn signals_neither_cut_a_wait_short_nor_begin_it_anew() {
+    let engine = Engine::default();
+    let mut linker = Linker::new(&engine);
+    p1::add_to_linker(&mut linker, |ctx| ctx).unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let stdin = Stdio::Fd(reader.into());
+    let mut store = Store::new(&engine, WasiCtxBuilder::new().stdin(stdin).build());
+    let instance = linker.instantiate(&mut store, &Module::new(&engine, WAITER).unwrap()).unwrap();
+    let mut call = |name: &str| {
+        let func = instance.get_typed_func::<(), u32>(&mut store, name).unwrap();
+        let begin = std::time::Instant::now();
+        (func.call(&mut store, ()).unwrap(), begin.elapsed())
+    };
+    // SAFETY: S11, the handler does nothing, and without SA_RESTART it ends system calls; the thread that is signalled
+    // is this one, which outlives the scope.
+    let this = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = ignore as extern "C" fn(libc::c_int) as usize;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
+        libc::pthread_self()
+    };
+    let (sent, enough) = (AtomicU32::new(0), AtomicBool::new(false));
+    let signal = |count: u32| {
+        while sent.fetch_add(1, Ordering::Relaxed) < count && !enough.load(Ordering::Relaxed) {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            // SAFETY: S11, as above.
+            assert_eq!(unsafe { libc::pthread_kill(this, libc::SIGUSR1) }, 0);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| signal(1000));
+        let (error, elapsed) = call("sleep");
+        enough.store(true, Ordering::Relaxed);
+        assert_eq!(error, 0);
+        assert!(elapsed >= std::time::Duration::from_millis(60), "{elapsed:?}");
+    });
+    assert!(sent.swap(0, Ordering::Relaxed) < 1000, "each signal began the wait anew");
+    enough.store(false, Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            signal(5);
+            writer.write_all(b"x").unwrap();
+        });
+        assert_eq!(call("read").0, 0);
+    });
+}
+
+/// A timeout reaches a guest wherever it waits.
+#[test]
+fn a_guest_that_waits_is_stopped() {
+    let engine = Engine::default();
+    let mut linker = Linker::new(&engine);
+    p1::add_to_linker(&mut linker, |ctx| ctx).unwrap();
+    let module = Module::new(&engine, WAITER).unwrap();
+    for wait in ["read", "accept"] {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut builder = WasiCtxBuilder::new();
+        builder.stdin(Stdio::Fd(reader.into())).preopened_socket(listener).unwrap();
+        let mut store = Store::new(&engine, builder.build());
+        let instance = linker.instantiate(&mut store, &module).unwrap();
+        store.set_timeout(std::time::Duration::from_millis(20)).unwrap();
+        let func = instance.get_typed_func::<(), u32>(&mut store, wait).unwrap();
+        let error = func.call(&mut store, ()).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&hotfoot::Trap::Interrupt), "{wait}: {error:?}");
+    }
+}
+
+/// Output of a guest on a terminal that is to be protected, and on one that is not.
+#[test]
+fn a_terminal_is_protected_where_that_is_asked() {
+    let show = |protect: bool| {
+        let (mut controller, mut terminal) = (0, 0);
+        // SAFETY: S11, the kernel fills both numbers, which are ours alone from then on.
+        let (mut controller, terminal) = unsafe {
+            let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
+            assert_eq!(libc::openpty(&mut controller, &mut terminal, name, settings, size), 0);
+            (std::fs::File::from_raw_fd(controller), std::fs::File::from_raw_fd(terminal))
+        };
+        let mut ctx = WasiCtxBuilder::new().stdout(terminal).protect_terminal(protect).build();
+        let mut memory = [0; 64];
+        memory[..8].copy_from_slice(&[16, 0, 0, 0, 5, 0, 0, 0]);
+        memory[16..21].copy_from_slice(b"\x1b[2J\n");
+        p1::fd_write(&mut ctx, &mut p1::GuestMemory::new(&mut memory[..]), 1, 0, 1, 32).unwrap();
+        assert_eq!(memory[32], 5, "all of it was taken");
+        let mut seen = [0; 64];
+        let len = std::io::Read::read(&mut controller, &mut seen).unwrap();
+        String::from_utf8(seen[..len].to_vec()).unwrap()
+    };
+    assert_eq!(show(true), "␛[2J\r\n");
+    assert_eq!(show(false), "\x1b[2J\r\n");
 }

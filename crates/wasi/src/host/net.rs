@@ -2,10 +2,9 @@
 
 use super::Result;
 use super::fs::Metadata;
-use super::poll::{Patience, patiently};
+use super::poll::{Patience, patiently, retry};
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
-use rustix::io::retry_on_intr;
 use rustix::net::{RecvAncillaryBuffer, ReturnFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType};
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -81,7 +80,7 @@ impl Socket {
     /// A socket is non-blocking or not by its own flag; only where it waits does the guest's patience matter.
     fn patiently<R>(&self, event: PollFlags, patience: Patience, mut transfer: impl FnMut() -> Result<R>) -> Result<R> {
         if patience == Patience::Forever || self.is_nonblocking()? {
-            return retry_on_intr(transfer);
+            return retry(transfer);
         }
         patiently(self.fd.as_fd(), event, patience, &mut transfer)
     }

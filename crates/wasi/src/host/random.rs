@@ -1,6 +1,7 @@
 //! Randomness: the kernel's, or a seeded sequence for runs that must come out the same each time.
 
 use crate::host::Result;
+use crate::host::poll::retry;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// Where random bytes come from.
@@ -42,7 +43,7 @@ impl Random {
 fn fill_from_kernel(mut buffer: &mut [u8]) -> Result<()> {
     while !buffer.is_empty() {
         // The kernel gives at most 32 MiB a call, and less when a signal arrives.
-        let filled = rustix::io::retry_on_intr(|| getrandom(&mut *buffer, GetRandomFlags::empty()))?;
+        let filled = retry(|| getrandom(&mut *buffer, GetRandomFlags::empty()))?;
         buffer = &mut buffer[filled..];
     }
     Ok(())
