@@ -28,7 +28,9 @@ pub use types::{
     EntityIndex, EntityType, Export, GlobalType, HeapType, Import, MemoryType, MemoryTypeBuilder, MemoryTypeError,
     Mutability, RefType, TableType, ValType,
 };
-pub use write::{Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, Parts, Tables, Trampolines, Trap};
+pub use write::{
+    Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, Parts, StackMap, Tables, Trampolines, Trap,
+};
 
 /// Marks "no function", "no trampoline" or "null" in a table of indices or offsets.
 pub const NONE: u32 = u32::MAX;

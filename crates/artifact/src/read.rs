@@ -14,7 +14,7 @@ use crate::head::{DIRECTORY_START, Head, Key, Place, VERSION};
 use crate::info::{Header, ModuleInfo};
 use crate::section::Section;
 use crate::types::EntityIndex;
-use crate::write::{Address, CallSite, CodeRange, ExportEntry, Handler, NameEntry, PAGE, Trampolines};
+use crate::write::{Address, CallSite, CodeRange, ExportEntry, Handler, NameEntry, PAGE, StackMap, Trampolines};
 
 /// Why bytes are not a usable artifact.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,10 @@ pub struct Artifact<'a> {
     pub call_sites: &'a [CallSite],
     /// Handlers of those calls.
     pub handlers: &'a [Handler],
+    /// Calls across which frames keep references, ascending.
+    pub stack_maps: &'a [StackMap],
+    /// Where in the frames they are.
+    pub roots: &'a [U32],
     file: &'a [u8],
     head: Head,
     info: &'a [u8],
@@ -107,6 +111,8 @@ impl<'a> Artifact<'a> {
             addresses: sections.table(Section::Addresses)?,
             call_sites: sections.table(Section::CallSites)?,
             handlers: sections.table(Section::Handlers)?,
+            stack_maps: sections.table(Section::StackMaps)?,
+            roots: sections.table(Section::Roots)?,
             file: bytes,
             head,
             info: sections.bytes(Section::Info)?,
@@ -181,6 +187,16 @@ impl<'a> Artifact<'a> {
         let site = &self.call_sites[index];
         let first = site.first.get() as usize;
         Some((site, self.handlers.get(first..first.checked_add(site.count.get() as usize)?)?))
+    }
+
+    /// Where in its frame, in bytes below the frame pointer, the caller keeps references across the call that returns to
+    /// this code offset.
+    pub fn roots_at(&self, return_offset: u32) -> &'a [U32] {
+        let found = self.stack_maps.binary_search_by_key(&return_offset, |map| map.return_offset.get());
+        let Ok(index) = found else { return &[] };
+        let first = self.stack_maps[index].first.get() as usize;
+        let end = first.saturating_add(self.stack_maps[index].count.get() as usize);
+        self.roots.get(first..end).unwrap_or_default()
     }
 
     /// The defined function (counting defined functions only) whose code contains this offset.

@@ -36,6 +36,10 @@ pub enum Section {
     CallSites,
     /// Those handlers.
     Handlers,
+    /// Calls across which frames keep references.
+    StackMaps,
+    /// Where in the frames those are.
+    Roots,
     /// Code offset to module offset.
     Addresses,
     /// Function names.
@@ -49,7 +53,7 @@ impl Section {
     pub const COUNT: usize = Section::ALL.len();
 
     /// In the order of the file.
-    pub const ALL: [Section; 18] = [
+    pub const ALL: [Section; 20] = [
         Section::Header,
         Section::Info,
         Section::Trampolines,
@@ -65,6 +69,8 @@ impl Section {
         Section::TrapCodes,
         Section::CallSites,
         Section::Handlers,
+        Section::StackMaps,
+        Section::Roots,
         Section::Addresses,
         Section::Names,
         Section::Strings,
@@ -88,6 +94,8 @@ impl Section {
             Section::TrapCodes => ".hotfoot.tcodes",
             Section::CallSites => ".hotfoot.calls",
             Section::Handlers => ".hotfoot.catches",
+            Section::StackMaps => ".hotfoot.maps",
+            Section::Roots => ".hotfoot.roots",
             Section::Addresses => ".hotfoot.addrs",
             Section::Names => ".hotfoot.names",
             Section::Strings => ".hotfoot.strings",

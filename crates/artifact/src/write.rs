@@ -19,6 +19,9 @@
 //!  .hotfoot.calls   [return u32, frame u32, context u32, first u32, count u32]     in place
 //!                   per call inside a `try_table`, ascending: its handlers
 //!  .hotfoot.catches [catch u32, code u32]          handlers: what, and where        in place
+//!  .hotfoot.maps    [return u32, first u32, count u32]  in place
+//!                   per call across which references are kept, ascending: which
+//!  .hotfoot.roots   [below u32]                    those: bytes below the frame pointer
 //!  .hotfoot.addrs   [offset u32, wasm u32]         code offset → module offset, ascending
 //!  .hotfoot.names   [function u32, at u32, len u32] function names, by index        when asked
 //!  .hotfoot.strings UTF-8 of the names of exports and functions                     when asked
@@ -96,6 +99,18 @@ pub struct Handler {
     pub catch: U32,
     /// Code offset of the handler.
     pub code: U32,
+}
+
+/// A call across which a frame keeps references that the collector may change, and where to look for them.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct StackMap {
+    /// Code offset to which the call returns.
+    pub return_offset: U32,
+    /// First of its references, in the table of roots.
+    pub first: U32,
+    /// How many references there are.
+    pub count: U32,
 }
 
 /// An export.
@@ -195,6 +210,10 @@ pub struct Tables {
     pub call_sites: Vec<CallSite>,
     /// Handlers of the call sites.
     pub handlers: Vec<Handler>,
+    /// Ascending by code offset.
+    pub stack_maps: Vec<StackMap>,
+    /// References of the stack maps: 4 bytes each, so many bytes below the frame pointer.
+    pub roots: Vec<u32>,
     /// Ascending by function.
     pub names: Vec<FunctionName>,
 }
@@ -259,6 +278,8 @@ impl Tables {
         layout.add(Section::TrapCodes, &trap_codes);
         layout.add(Section::CallSites, self.call_sites.as_bytes());
         layout.add(Section::Handlers, self.handlers.as_bytes());
+        layout.add(Section::StackMaps, self.stack_maps.as_bytes());
+        layout.add(Section::Roots, little_endian(&self.roots).as_bytes());
         layout.add(Section::Addresses, self.addresses.as_bytes());
         layout.add(Section::Names, names.as_bytes());
         layout.add(Section::Strings, strings.as_bytes());

@@ -3,7 +3,7 @@
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{
     Address, Artifact, CallSite, CodeRange, CompositeType, EntityIndex, EntityType, Export, FuncType, FunctionName,
-    Handler, Header, Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, SubType, Tables, Trampolines,
+    Handler, Header, Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, StackMap, SubType, Tables, Trampolines,
     Trap, ValType, is_artifact, sign,
 };
 use object::{Object, ObjectSection};
@@ -53,6 +53,8 @@ fn parts() -> Parts {
                 count: 1.into(),
             }],
             handlers: vec![Handler { catch: 6.into(), code: 9.into() }],
+            stack_maps: vec![StackMap { return_offset: 8.into(), first: 0.into(), count: 2.into() }],
+            roots: vec![16, 20],
             names: vec![FunctionName { function: 1, name: "début".into() }],
         },
     }
@@ -75,6 +77,8 @@ fn what_was_written_is_read() {
     let (site, handlers) = artifact.handlers_at(8).unwrap();
     assert_eq!((site.frame_size.get(), handlers), (32, parts.tables.handlers.as_slice()));
     assert!(artifact.handlers_at(9).is_none());
+    assert_eq!(artifact.roots_at(8).iter().map(|below| below.get()).collect::<Vec<_>>(), parts.tables.roots);
+    assert!(artifact.roots_at(9).is_empty());
     assert_eq!(artifact.function_at(9), Some(0));
     assert_eq!(artifact.function_at(12), None, "padding between functions belongs to none");
     assert_eq!(artifact.function_at(19), Some(1));

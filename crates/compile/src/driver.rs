@@ -63,6 +63,15 @@ pub(crate) struct CallSite {
     pub(crate) handlers: Vec<(u32, u32)>,
 }
 
+/// A call across which references are kept in the frame.
+#[derive(Clone, Debug)]
+pub(crate) struct StackMap {
+    /// Where the call returns to.
+    pub(crate) return_offset: u32,
+    /// Where the references are, in bytes below the frame pointer.
+    pub(crate) roots: Vec<u32>,
+}
+
 /// A compiled function. Offsets count from its first byte.
 #[derive(Debug, Default)]
 pub(crate) struct Code {
@@ -75,6 +84,8 @@ pub(crate) struct Code {
     pub(crate) addresses: Vec<(u32, u32)>,
     /// Calls with handlers, ascending.
     pub(crate) call_sites: Vec<CallSite>,
+    /// Calls across which references are kept, ascending.
+    pub(crate) stack_maps: Vec<StackMap>,
     /// Bytes of stack that a call of it takes.
     frame_size: u32,
     /// Whether it has a `table.set`.
@@ -273,6 +284,12 @@ impl Worker {
         for site in buffer.call_sites().filter(|site| !site.exception_handlers.is_empty()) {
             call_sites.push(call_site(&site).map_err(failed)?);
         }
+        let frame_size = buffer.frame_layout().map_or(0, |layout| layout.frame_to_fp_offset);
+        let stack_maps = buffer.user_stack_maps().iter().map(|(return_offset, _, map)| StackMap {
+            return_offset: *return_offset,
+            roots: map.entries().map(|(_, above)| frame_size - above).collect(),
+        });
+        let stack_maps = stack_maps.collect();
         let located = buffer.get_srclocs_sorted().iter().filter(|location| !location.loc.is_default());
         Ok(Code {
             bytes: buffer.data().to_vec(),
@@ -281,7 +298,8 @@ impl Worker {
             traps: buffer.traps().iter().map(|trap| (trap.offset, trap.code.as_raw().get())).collect(),
             addresses: located.map(|location| (location.start, location.loc.bits())).collect(),
             call_sites,
-            frame_size: buffer.frame_layout().map_or(0, |layout| layout.frame_to_fp_offset),
+            stack_maps,
+            frame_size,
             sets_tables: false,
         })
     }

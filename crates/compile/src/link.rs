@@ -11,7 +11,7 @@ use cranelift_codegen::isa::TargetIsa;
 use hotfoot_abi::builtin::Builtin;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{
-    Address, CallSite, CodeRange, Handler, Header, ModuleInfo, NONE, Parts, Tables, Trampolines, Trap,
+    Address, CallSite, CodeRange, Handler, Header, ModuleInfo, NONE, Parts, StackMap, Tables, Trampolines, Trap,
 };
 
 use crate::Error;
@@ -46,6 +46,8 @@ pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled
         addresses: Vec::new(),
         call_sites: Vec::new(),
         handlers: Vec::new(),
+        stack_maps: Vec::new(),
+        roots: Vec::new(),
     };
     let ranges = functions.iter().map(|code| linker.append(code)).collect::<Result<Vec<_>, _>>()?;
     for (_, code) in builtins {
@@ -69,6 +71,8 @@ pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled
         addresses: linker.addresses,
         call_sites: linker.call_sites,
         handlers: linker.handlers,
+        stack_maps: linker.stack_maps,
+        roots: linker.roots,
         names: module.names,
     };
     let sets_tables = functions.iter().any(|code| code.sets_tables);
@@ -84,6 +88,8 @@ struct Linker {
     addresses: Vec<Address>,
     call_sites: Vec<CallSite>,
     handlers: Vec<Handler>,
+    stack_maps: Vec<StackMap>,
+    roots: Vec<u32>,
 }
 
 impl Linker {
@@ -118,6 +124,9 @@ impl Linker {
         for site in &code.call_sites {
             self.call_site(start, site);
         }
+        for map in &code.stack_maps {
+            self.stack_map(start, map);
+        }
         Ok(CodeRange { offset: start.into(), len: (code.bytes.len() as u32).into() })
     }
 
@@ -139,6 +148,23 @@ impl Linker {
             context: site.context.into(),
             first: (first as u32).into(),
             count: (handlers.len() as u32).into(),
+        });
+    }
+
+    /// Appends a call and where references are across it. Calls that follow each other often keep the same ones.
+    fn stack_map(&mut self, start: u32, map: &driver::StackMap) {
+        let known = self.stack_maps.last().map(|last| last.first.get() as usize);
+        let first = match known {
+            Some(first) if self.roots[first..] == map.roots => first,
+            _ => {
+                self.roots.extend(&map.roots);
+                self.roots.len() - map.roots.len()
+            }
+        };
+        self.stack_maps.push(StackMap {
+            return_offset: (start + map.return_offset).into(),
+            first: (first as u32).into(),
+            count: (map.roots.len() as u32).into(),
         });
     }
 

@@ -160,3 +160,57 @@ fn calls_with_handlers_are_in_order_and_share_them() {
         }
     }
 }
+
+/// References that are kept across each call of a module, in the order of the calls.
+fn roots_across_calls(wat: &str, target: &str) -> Vec<usize> {
+    let bytes = compiler(target, Options::default()).compile(&wat::parse_str(wat).unwrap()).unwrap();
+    let artifact = Artifact::parse(&bytes).unwrap();
+    assert!(artifact.stack_maps.is_sorted_by(|a, b| a.return_offset.get() < b.return_offset.get()));
+    for map in artifact.stack_maps {
+        let roots = artifact.roots_at(map.return_offset.get());
+        assert!(roots.iter().all(|below| below.get() >= 4 && below.get() % 4 == 0), "{roots:?}");
+        assert!(artifact.roots_at(map.return_offset.get() + 1).is_empty());
+    }
+    artifact.stack_maps.iter().map(|map| map.count.get() as usize).collect()
+}
+
+#[test]
+fn references_that_are_used_after_a_call_are_in_its_stack_map() {
+    let wat = r#"(module
+        (import "" "give" (func $give (result externref)))
+        (import "" "take" (func $take (param externref)))
+        (import "" "two" (func $two (result externref i32 externref)))
+        (func (export "local") (param externref i32)
+            (drop (call $give))
+            (call $take (local.get 0)))
+        (func (export "operands") (local i32 externref)
+            (call $two)
+            (call $take)
+            (local.set 0)
+            (call $take))
+        (func (export "block") (param externref)
+            (block (result externref) (local.get 0) (br_if 0 (i32.const 1)))
+            (drop (call $give))
+            (call $take))
+        (func (export "loop") (param externref)
+            (local.get 0)
+            (loop (param externref) (drop (call $give)) (call $take)))
+        (func (export "catch") (param externref) (result exnref)
+            (block $caught (result exnref)
+                (try_table (catch_all_ref $caught) (drop (call $give)))
+                (ref.null exn))
+            (call $take (local.get 0))))"#;
+    for target in TARGETS {
+        assert_eq!(roots_across_calls(wat, target), [1, 1, 1, 1, 1, 1], "{target}");
+    }
+}
+
+#[test]
+fn numbers_and_functions_are_in_no_stack_map() {
+    let wat = r#"(module
+        (import "" "f" (func $f (param i32 funcref)))
+        (func (export "g") (param i32 funcref i64)
+            (call $f (local.get 0) (local.get 1))
+            (call $f (local.get 0) (local.get 1))))"#;
+    assert_eq!(roots_across_calls(wat, TARGETS[0]), [0usize; 0]);
+}

@@ -3,10 +3,13 @@
 //! Every knob is a method of [`Config`] with the name that embedders know; the fields are what the rest of the crate
 //! reads.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hotfoot_abi::tunables::{Tunables, WASM_PAGE_SIZE};
+
+use crate::vm::gc::MAX_RESERVATION;
 
 /// How hard the compiler works.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -262,6 +265,8 @@ pub struct Config {
     pub(crate) max_wasm_stack: usize,
     pub(crate) wasm_backtrace_max_frames: usize,
     pub(crate) allocation_strategy: InstanceAllocationStrategy,
+    pub(crate) gc_heap_reservation: u64,
+    pub(crate) gc_zeal_alloc_counter: Option<NonZeroU32>,
     pub(crate) verify_artifact_files: bool,
     pub(crate) artifact_key: Option<ArtifactKey>,
 }
@@ -357,6 +362,8 @@ impl Config {
             max_wasm_stack: 512 << 10,
             wasm_backtrace_max_frames: 20,
             allocation_strategy: InstanceAllocationStrategy::default(),
+            gc_heap_reservation: MAX_RESERVATION,
+            gc_zeal_alloc_counter: None,
             verify_artifact_files: false,
             artifact_key: None,
         }
@@ -509,6 +516,24 @@ impl Config {
     pub fn wasm_backtrace_max_frames(&mut self, frames: usize) -> &mut Self {
         self.wasm_backtrace_max_frames = frames;
         self
+    }
+
+    /// Address space reserved for the garbage-collected objects of each store that has some, in bytes; it bounds their heap,
+    /// half of which can be in use. Between 1 MiB and 4 GiB (the default). Limits of a store's use of memory are for its
+    /// [`ResourceLimiter`](crate::ResourceLimiter).
+    pub fn gc_heap_reservation(&mut self, bytes: u64) -> &mut Self {
+        self.gc_heap_reservation = bytes;
+        self
+    }
+
+    /// Collects garbage at every so many allocations, and overwrites what was moved: to test that nothing holds on to a
+    /// place where an object was. Slow. Default: never.
+    ///
+    /// # Errors
+    /// None.
+    pub fn gc_zeal_alloc_counter(&mut self, counter: Option<NonZeroU32>) -> crate::Result<&mut Self> {
+        self.gc_zeal_alloc_counter = counter;
+        Ok(self)
     }
 
     /// Where instances get their memory from. Default: on demand.

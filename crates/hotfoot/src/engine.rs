@@ -12,6 +12,7 @@ use crate::pool::{PoolMetrics, Pools};
 use crate::types::registry::TypeRegistry;
 use crate::vm::allocator::{InstanceAllocator, OnDemand};
 use crate::vm::context::IdleStore;
+use crate::vm::gc::{MAX_RESERVATION, MIN_RESERVATION};
 use crate::vm::stock::Stock;
 use crate::vm::sys::page::address_space_limit;
 use crate::vm::sys::{pagemap, signal};
@@ -91,6 +92,11 @@ impl Engine {
         ensure!(
             config.max_wasm_stack > 0,
             "`max_wasm_stack` is 0, so that no guest could run; give it 64 KiB at least"
+        );
+        ensure!(
+            (MIN_RESERVATION..=MAX_RESERVATION).contains(&config.gc_heap_reservation),
+            "`gc_heap_reservation` must be between {MIN_RESERVATION} and {MAX_RESERVATION} bytes, but is {}",
+            config.gc_heap_reservation
         );
         if let InstanceAllocationStrategy::Pooling(pool) = &config.allocation_strategy {
             check_pool(pool)?;

@@ -2,26 +2,37 @@
 
 use std::fmt;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use crate::extern_ref::Rooted;
 use crate::externs::check_store;
+use crate::rooting::{Rooted, sealed};
 use crate::store::AsContextMut;
 use crate::tag::Tag;
 use crate::types::{FuncType, TagType};
 use crate::value::Val;
-use crate::vm::exception::{TagPtr, Thrown};
+use crate::vm::exception::{Carried, TagPtr};
+use crate::vm::gc::handles::RootIndex;
 use crate::vm::store::{StoreId, VmStore};
 
-/// An exception as a value: an `exnref`. Lives in a store; handles are [`Rooted`].
-#[derive(Debug)]
-pub struct ExnRef(());
+/// An exception as a value: an `exnref`. Lives in a store as long as anything refers to it.
+#[derive(Copy, Clone, Debug)]
+pub struct ExnRef(RootIndex);
+
+impl sealed::Reference for ExnRef {
+    fn from_root(root: RootIndex) -> Self {
+        ExnRef(root)
+    }
+
+    fn root(&self) -> RootIndex {
+        self.0
+    }
+}
 
 impl ExnRef {
     /// Makes an exception and a reference to it.
     ///
     /// # Errors
-    /// When the values are not what the tag says, or the store has too many exceptions.
+    /// When the values are not what the tag says, or there is no room for an exception.
     // A constructor of what is held, not of `ExnRef`: the name and shape that embedders know.
     #[allow(clippy::new_ret_no_self)]
     pub fn new(mut store: impl AsContextMut, tag: &Tag, fields: &[Val]) -> Result<Rooted<ExnRef>> {
@@ -29,34 +40,26 @@ impl ExnRef {
         let store = store.vm();
         check_store(tag.store_id(), store);
         let thrown = store.new_exception(tag.pointer(), fields)?;
-        Ok(Rooted::from_parts(store.id(), store.new_exn_ref(thrown)?))
-    }
-}
-
-impl Rooted<ExnRef> {
-    fn parts(&self, mut store: impl AsContextMut) -> Result<(Tag, Vec<Val>)> {
-        let mut store = store.as_context_mut();
-        let store = store.vm();
-        ensure!(self.store_id() == store.id(), "an exnref of another store was used");
-        let parts = store.exception_parts(&Thrown::Referenced(self.index()));
-        let (tag, fields) = parts.context("the exception does not exist; this is a bug in hotfoot")?;
-        Ok((Tag::from_parts(store.id(), tag), fields))
+        let object = store.exception_object(thrown)?;
+        Ok(Rooted::from_root(store.root(object)))
     }
 
     /// The exception's tag.
     ///
     /// # Errors
-    /// When the reference is of another store.
-    pub fn tag(&self, store: impl AsContextMut) -> Result<Tag> {
-        Ok(self.parts(store)?.0)
+    /// When the handle is of another store, or its scope has ended.
+    pub fn tag(&self, mut store: impl AsContextMut) -> Result<Tag> {
+        let mut store = store.as_context_mut();
+        let (tag, _) = store.vm().exception_parts(self.0)?;
+        Ok(Tag::from_parts(store.vm().id(), tag))
     }
 
     /// The values that the exception carries.
     ///
     /// # Errors
-    /// When the reference is of another store.
-    pub fn fields(&self, store: impl AsContextMut) -> Result<std::vec::IntoIter<Val>> {
-        Ok(self.parts(store)?.1.into_iter())
+    /// When the handle is of another store, or its scope has ended.
+    pub fn fields(&self, mut store: impl AsContextMut) -> Result<std::vec::IntoIter<Val>> {
+        Ok(store.as_context_mut().vm().exception_parts(self.0)?.1.into_iter())
     }
 }
 
@@ -83,7 +86,7 @@ impl Rooted<ExnRef> {
 pub struct ThrownException {
     store: StoreId,
     ty: FuncType,
-    thrown: Thrown,
+    carried: Carried,
 }
 
 impl fmt::Display for ThrownException {
@@ -105,15 +108,15 @@ impl ThrownException {
         let store = store.vm();
         check_store(tag.store_id(), store);
         let thrown = store.new_exception(tag.pointer(), fields)?;
-        Ok(ThrownException::from_parts(store, tag.pointer(), thrown))
+        let carried = store.carry(thrown)?;
+        Ok(ThrownException::from_parts(store, tag.pointer(), carried))
     }
 
     fn parts(&self, mut store: impl AsContextMut) -> Result<(Tag, Vec<Val>)> {
         let mut store = store.as_context_mut();
         let store = store.vm();
         ensure!(self.store == store.id(), "an exception of another store was used");
-        let parts = store.exception_parts(&self.thrown);
-        let (tag, fields) = parts.context("the exception does not exist; this is a bug in hotfoot")?;
+        let (tag, fields) = store.carried_parts(&self.carried)?;
         Ok((Tag::from_parts(store.id(), tag), fields))
     }
 
@@ -133,20 +136,20 @@ impl ThrownException {
         Ok(self.parts(store)?.1.into_iter())
     }
 
-    pub(crate) fn from_parts(store: &VmStore, tag: TagPtr, thrown: Thrown) -> ThrownException {
+    pub(crate) fn from_parts(store: &VmStore, tag: TagPtr, carried: Carried) -> ThrownException {
         let ty = FuncType::from_number(store.engine().types(), store.tag_type_id(tag));
-        ThrownException { store: store.id(), ty, thrown }
+        ThrownException { store: store.id(), ty, carried }
     }
 
     pub(crate) fn store_id(&self) -> StoreId {
         self.store
     }
 
-    pub(crate) fn thrown(&self) -> &Thrown {
-        &self.thrown
+    pub(crate) fn carried(&self) -> &Carried {
+        &self.carried
     }
 
-    pub(crate) fn into_thrown(self) -> Thrown {
-        self.thrown
+    pub(crate) fn into_carried(self) -> Carried {
+        self.carried
     }
 }

@@ -1,51 +1,25 @@
 //! Values of the host's that a guest can hold but not look into.
 
 use std::any::Any;
-use std::marker::PhantomData;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::store::{AsContext, AsContextMut};
-use crate::vm::store::StoreId;
+use crate::rooting::{Rooted, sealed};
+use crate::store::AsContextMut;
+use crate::vm::gc::handles::RootIndex;
 
-/// A value of the host's, as a guest sees it: an `externref`. Lives in a store; handles are [`Rooted`].
-#[derive(Debug)]
-pub struct ExternRef(());
+/// A value of the host's, as a guest sees it: an `externref`. Lives in a store as long as anything refers to it, in the
+/// guest or through a handle ([`Rooted`], [`OwnedRooted`](crate::OwnedRooted)).
+#[derive(Copy, Clone, Debug)]
+pub struct ExternRef(RootIndex);
 
-/// A handle to a reference in a store, which keeps it alive.
-///
-/// Host values live as long as their store.
-pub struct Rooted<R> {
-    store: StoreId,
-    index: u32,
-    kind: PhantomData<fn() -> R>,
-}
-
-impl<R> Copy for Rooted<R> {}
-
-impl<R> Clone for Rooted<R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<R> std::fmt::Debug for Rooted<R> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("Rooted").field(&self.index).finish()
-    }
-}
-
-impl<R> Rooted<R> {
-    pub(crate) fn from_parts(store: StoreId, index: u32) -> Rooted<R> {
-        Rooted { store, index, kind: PhantomData }
+impl sealed::Reference for ExternRef {
+    fn from_root(root: RootIndex) -> Self {
+        ExternRef(root)
     }
 
-    pub(crate) fn store_id(&self) -> StoreId {
-        self.store
-    }
-
-    pub(crate) fn index(&self) -> u32 {
-        self.index
+    fn root(&self) -> RootIndex {
+        self.0
     }
 }
 
@@ -63,50 +37,38 @@ impl ExternRef {
     /// ```
     ///
     /// # Errors
-    /// When the store holds 2³² values already.
+    /// [`GcHeapOutOfMemory`](crate::GcHeapOutOfMemory), with the value in it, when there is no room for a reference.
     // A constructor of what is held, not of `ExternRef`: the name and shape that embedders know.
     #[allow(clippy::new_ret_no_self)]
     pub fn new<V: Any + Send + Sync + 'static>(mut store: impl AsContextMut, value: V) -> Result<Rooted<ExternRef>> {
         let mut store = store.as_context_mut();
-        let index = store.vm().new_extern(Box::new(value))?;
-        Ok(Rooted::from_parts(store.vm().id(), index))
+        let reference = store.vm().new_extern(value)?;
+        Ok(Rooted::from_root(store.vm().root(reference)))
     }
-}
 
-impl Rooted<ExternRef> {
-    /// The host's value.
+    /// The host's value; `None` if the reference is a guest's value that was converted with `extern.convert_any`.
     ///
     /// # Errors
-    /// When the reference is of another store.
+    /// When the handle is of another store, or its scope has ended.
     pub fn data<'a, T: 'static>(
         &self,
         store: impl Into<crate::StoreContext<'a, T>>,
     ) -> Result<Option<&'a (dyn Any + Send + Sync)>> {
         let store = store.into().vm();
-        ensure!(self.store == store.id(), "an externref of another store was used");
-        Ok(store.extern_value(self.index))
+        let reference = store.reference(self.0)?;
+        Ok(store.extern_value(reference))
     }
 
-    /// The host's value.
+    /// As [`ExternRef::data`], writable.
     ///
     /// # Errors
-    /// When the reference is of another store.
+    /// When the handle is of another store, or its scope has ended.
     pub fn data_mut<'a, T: 'static>(
         &self,
         store: impl Into<crate::StoreContextMut<'a, T>>,
     ) -> Result<Option<&'a mut (dyn Any + Send + Sync)>> {
         let (store, _) = store.into().vm_and_data();
-        ensure!(self.store == store.id(), "an externref of another store was used");
-        Ok(store.extern_value_mut(self.index))
-    }
-
-    /// Whether two references are the same value of the host's.
-    ///
-    /// # Errors
-    /// When a reference is of another store.
-    pub fn rooted_eq(store: impl AsContext, a: &Self, b: &Self) -> Result<bool> {
-        let id = store.as_context().vm().id();
-        ensure!(a.store == id && b.store == id, "an externref of another store was used");
-        Ok(a.index == b.index)
+        let reference = store.reference(self.0)?;
+        Ok(store.extern_value_mut(reference))
     }
 }

@@ -41,7 +41,7 @@ impl Global {
             "a global of type {} cannot hold this value: {value:?}",
             ty.content()
         );
-        let pointer = store.global_new(&value)?;
+        let pointer = store.global_new(raw.content, &value)?;
         Ok(Global { store: store.id(), pointer, ty: raw })
     }
 

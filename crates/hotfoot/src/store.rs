@@ -8,12 +8,13 @@ use crate::engine::Engine;
 use crate::hooks::{CallHook, UpdateDeadline};
 use crate::interrupt::InterruptHandle;
 use crate::limits::ResourceLimiter;
+use crate::out_of_memory::GcHeapOutOfMemory;
 use crate::vm::context::{StoreBox, StoreContext, StoreContextMut};
 use crate::vm::hostcall::Caller;
 
 /// Owns instances and everything that they refer to, together with the host's data `T`.
 ///
-/// Nothing in a store is freed before the store is dropped. A store is used by one thread at a time.
+/// Nothing in a store is freed before the store is dropped, but garbage-collected objects ([`Store::gc`]). A store is used by one thread at a time.
 ///
 /// ```
 /// use hotfoot::{Engine, Store};
@@ -49,6 +50,32 @@ impl<T: 'static> Store<T> {
     /// The engine it was made with.
     pub fn engine(&self) -> &Engine {
         self.inner.context().engine()
+    }
+
+    /// Frees the garbage-collected objects that nothing refers to. Allocating does so by itself when there is no more room;
+    /// `why` says for what there was none, which changes nothing here.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, ExternRef, RootScope, Store};
+    /// use std::sync::Arc;
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let mut store = Store::new(&Engine::default(), ());
+    /// let value = Arc::new(5);
+    /// ExternRef::new(RootScope::new(&mut store), value.clone())?;
+    /// store.gc(None)?;
+    /// assert_eq!(Arc::strong_count(&value), 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// None.
+    pub fn gc(&mut self, why: Option<&GcHeapOutOfMemory<()>>) -> Result<()> {
+        self.inner.context_mut().gc(why)
+    }
+
+    /// Bytes that garbage-collected objects may take before their heap has to grow.
+    pub fn gc_heap_capacity(&self) -> usize {
+        self.inner.context().vm().heap_capacity() as usize
     }
 
     /// Asks this limiter, found in the data, before memories and tables are made or grow.
@@ -252,6 +279,27 @@ impl<T: 'static> AsContext for StoreContextMut<'_, T> {
 impl<T: 'static> AsContextMut for StoreContextMut<'_, T> {
     fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
         self.reborrow()
+    }
+}
+
+impl<T: 'static> StoreContextMut<'_, T> {
+    /// As [`Store::gc`].
+    ///
+    /// # Errors
+    /// None.
+    pub fn gc(&mut self, _why: Option<&GcHeapOutOfMemory<()>>) -> Result<()> {
+        self.vm().collect_garbage();
+        Ok(())
+    }
+}
+
+impl<T: 'static> Caller<'_, T> {
+    /// As [`Store::gc`].
+    ///
+    /// # Errors
+    /// None.
+    pub fn gc(&mut self, why: Option<&GcHeapOutOfMemory<()>>) -> Result<()> {
+        self.store.gc(why)
     }
 }
 

@@ -4,8 +4,9 @@ use hotfoot_artifact as artifact;
 
 use crate::any_ref::AnyRef;
 use crate::exn_ref::ExnRef;
-use crate::extern_ref::{ExternRef, Rooted};
+use crate::extern_ref::ExternRef;
 use crate::func::Func;
+use crate::rooting::Rooted;
 use crate::types::{HeapType, ValType};
 use crate::vm::store::VmStore;
 

@@ -15,6 +15,7 @@ use hotfoot_artifact::{RefType, ValType};
 use super::activation;
 use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmResults};
+use super::gc::holds_objects;
 use super::instance::ImportValue;
 use super::pre::Member;
 use super::slot::Slot;
@@ -229,9 +230,9 @@ impl VmStore {
     }
 
     /// A new global of the host's with a value that the caller compared with its type.
-    pub fn global_new(&mut self, value: &Val) -> Result<GlobalPtr> {
+    pub fn global_new(&mut self, ty: &ValType, value: &Val) -> Result<GlobalPtr> {
         let bytes = value.to_slot(self)?.bytes();
-        Ok(self.new_global(bytes))
+        Ok(self.new_global(bytes, holds_objects(ty)))
     }
 
     /// An element of a table, as a value.

@@ -100,6 +100,14 @@ impl ModuleCode {
         Some(self.text.start + self.artifact.functions.get(function as usize)?.offset.get() as usize)
     }
 
+    /// Where a frame keeps references across the call that returns to `pc`, in bytes below its frame pointer.
+    pub fn stack_map(&self, pc: usize) -> impl Iterator<Item = u32> + '_ {
+        // The call instruction is before the address that it returns to, which may be behind the text.
+        let offset = self.offset_of(pc.wrapping_sub(1));
+        let roots = offset.map_or(&[][..], |offset| self.artifact.roots_at(offset + 1));
+        roots.iter().map(|below| below.get())
+    }
+
     /// The trap that the instruction at `pc` may raise. Async-signal-safe.
     pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
         self.artifact.trap_at(self.offset_of(pc)?)

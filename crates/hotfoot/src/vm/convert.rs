@@ -9,8 +9,9 @@ use hotfoot_artifact::{HeapType, RefType, ValType};
 use super::slot::Slot;
 use super::store::{FuncPtr, VmStore};
 use crate::exn_ref::ExnRef;
-use crate::extern_ref::{ExternRef, Rooted};
+use crate::extern_ref::ExternRef;
 use crate::func::Func;
+use crate::rooting::{GcRef, Rooted};
 use crate::value::{V128, Val};
 
 impl Val {
@@ -26,9 +27,9 @@ impl Val {
             Val::F64(bits) => Slot::from_u64(bits),
             Val::V128(value) => Slot::from_u128(value.as_u128()),
             Val::FuncRef(func) => return func_to_slot(func.as_ref(), store),
-            Val::ExternRef(reference) => return index_to_slot(reference.as_ref(), store),
-            Val::ExnRef(reference) => return index_to_slot(reference.as_ref(), store),
-            Val::AnyRef(reference) => return index_to_slot(reference.as_ref(), store),
+            Val::ExternRef(reference) => return reference_to_slot(reference.as_ref(), store),
+            Val::ExnRef(reference) => return reference_to_slot(reference.as_ref(), store),
+            Val::AnyRef(reference) => return reference_to_slot(reference.as_ref(), store),
         })
     }
 
@@ -36,7 +37,7 @@ impl Val {
     ///
     /// # Safety
     /// S7: the slot holds a value of this type; a reference is of this store.
-    pub(super) unsafe fn from_slot(store: &VmStore, slot: Slot, ty: ValType) -> Val {
+    pub(super) unsafe fn from_slot(store: &mut VmStore, slot: Slot, ty: ValType) -> Val {
         match ty {
             ValType::I32 => Val::I32(slot.as_u32() as i32),
             ValType::I64 => Val::I64(slot.as_u64() as i64),
@@ -47,9 +48,9 @@ impl Val {
                 HeapType::Func => {
                     Val::FuncRef(FuncPtr::from_raw(slot.as_u64()).map(|func| Func::from_parts(store.id(), func)))
                 }
-                HeapType::Extern => Val::ExternRef(slot_to_index(store, slot)),
-                HeapType::Exn => Val::ExnRef(slot_to_index(store, slot)),
-                _ => Val::AnyRef(slot_to_index(store, slot)),
+                HeapType::Extern => Val::ExternRef(reference_from_slot(store, slot)),
+                HeapType::Exn => Val::ExnRef(reference_from_slot(store, slot)),
+                _ => Val::AnyRef(reference_from_slot(store, slot)),
             },
         }
     }
@@ -61,15 +62,14 @@ fn func_to_slot(func: Option<&Func>, store: &VmStore) -> Result<Slot> {
     Ok(Slot::from_u64(func.pointer().to_raw()))
 }
 
-fn index_to_slot<R>(reference: Option<&Rooted<R>>, store: &VmStore) -> Result<Slot> {
+fn reference_to_slot<R: GcRef>(reference: Option<&Rooted<R>>, store: &VmStore) -> Result<Slot> {
     let Some(reference) = reference else { return Ok(Slot::default()) };
-    ensure!(reference.store_id() == store.id(), "a reference of another store was used");
-    Ok(Slot::from_u32(reference.index()))
+    Ok(Slot::from_u32(store.reference(reference.root())?))
 }
 
-fn slot_to_index<R>(store: &VmStore, slot: Slot) -> Option<Rooted<R>> {
-    let index = slot.as_u32();
-    (index != 0).then(|| Rooted::from_parts(store.id(), index))
+fn reference_from_slot<R: GcRef>(store: &mut VmStore, slot: Slot) -> Option<Rooted<R>> {
+    let reference = slot.as_u32();
+    (reference != 0).then(|| Rooted::from_root(store.root(reference)))
 }
 
 /// A Rust type that stands for one WebAssembly value type.
@@ -90,7 +90,7 @@ pub unsafe trait WasmTy: Send + Sized + 'static {
     /// # Safety
     /// S7: the slot holds a value of this type; a reference is of this store.
     #[doc(hidden)]
-    unsafe fn from_slot(store: &VmStore, slot: Slot) -> Self;
+    unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self;
 }
 
 macro_rules! number {
@@ -108,7 +108,7 @@ macro_rules! number {
             }
 
             #[inline]
-            unsafe fn from_slot(_store: &VmStore, $slot: Slot) -> Self {
+            unsafe fn from_slot(_store: &mut VmStore, $slot: Slot) -> Self {
                 $from
             }
         }
@@ -135,7 +135,7 @@ unsafe impl WasmTy for Option<Func> {
         func_to_slot(self.as_ref(), store)
     }
 
-    unsafe fn from_slot(store: &VmStore, slot: Slot) -> Self {
+    unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self {
         FuncPtr::from_raw(slot.as_u64()).map(|func| Func::from_parts(store.id(), func))
     }
 }
@@ -150,39 +150,39 @@ unsafe impl WasmTy for Func {
         func_to_slot(Some(&self), store)
     }
 
-    unsafe fn from_slot(store: &VmStore, slot: Slot) -> Self {
+    unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self {
         let pointer = FuncPtr::from_raw(slot.as_u64()).expect("a reference of this type is never null");
         Func::from_parts(store.id(), pointer)
     }
 }
 
-// SAFETY: S7, null or a reference of the store, which `index_to_slot` checks.
+// SAFETY: S7, null or a reference of the store, which `reference_to_slot` checks.
 unsafe impl WasmTy for Option<Rooted<ExternRef>> {
     fn valtype() -> ValType {
         ValType::EXTERNREF
     }
 
     fn into_slot(self, store: &VmStore) -> Result<Slot> {
-        index_to_slot(self.as_ref(), store)
+        reference_to_slot(self.as_ref(), store)
     }
 
-    unsafe fn from_slot(store: &VmStore, slot: Slot) -> Self {
-        slot_to_index(store, slot)
+    unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self {
+        reference_from_slot(store, slot)
     }
 }
 
-// SAFETY: S7, null or a reference of the store, which `index_to_slot` checks.
+// SAFETY: S7, null or a reference of the store, which `reference_to_slot` checks.
 unsafe impl WasmTy for Option<Rooted<ExnRef>> {
     fn valtype() -> ValType {
         ValType::EXNREF
     }
 
     fn into_slot(self, store: &VmStore) -> Result<Slot> {
-        index_to_slot(self.as_ref(), store)
+        reference_to_slot(self.as_ref(), store)
     }
 
-    unsafe fn from_slot(store: &VmStore, slot: Slot) -> Self {
-        slot_to_index(store, slot)
+    unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self {
+        reference_from_slot(store, slot)
     }
 }
 
@@ -215,7 +215,7 @@ pub unsafe trait WasmParams: Send + Sized + 'static {
     /// # Safety
     /// S7: there are `COUNT` slots that hold values of the types.
     #[doc(hidden)]
-    unsafe fn load(store: &VmStore, slots: *const Slot) -> Self;
+    unsafe fn load(store: &mut VmStore, slots: *const Slot) -> Self;
 }
 
 /// Results of a function as one Rust type: a [`WasmTy`] or a tuple of them.
@@ -244,7 +244,7 @@ unsafe impl<A: WasmTy> WasmParams for A {
     }
 
     #[inline]
-    unsafe fn load(store: &VmStore, slots: *const Slot) -> Self {
+    unsafe fn load(store: &mut VmStore, slots: *const Slot) -> Self {
         // SAFETY: S7, by the caller's promise.
         unsafe { A::from_slot(store, slots.read()) }
     }
@@ -336,7 +336,7 @@ macro_rules! tuple {
             }
 
             #[inline]
-            unsafe fn load(store: &VmStore, slots: *const Slot) -> Self {
+            unsafe fn load(store: &mut VmStore, slots: *const Slot) -> Self {
                 let mut index = 0;
                 $(
                     // SAFETY: S7, by the caller's promise there are as many values.

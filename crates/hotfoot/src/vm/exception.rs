@@ -9,9 +9,8 @@
 //! Frames are found by their frame pointers, handlers by binary search for the frame's return address in the table of
 //! the module's artifact ([`hotfoot_abi::exception`]). Traps and errors of the host's have no handlers.
 //!
-//! An exception lives in the store once an `exnref` to it was made; an `exnref` is its place there, plus one. As
-//! nothing finds out yet that the last reference is gone, it stays as long as the store does, within
-//! [`MAX_EXCEPTIONS`] and [`MAX_PAYLOAD_SLOTS`]. Without a reference it is gone when it is caught.
+//! An exception is an object in the store's heap once an `exnref` to it was made, or once it leaves the guest with
+//! references in it; without a reference it is gone when it is caught.
 //!
 //! Invariant S8: what is skipped when a handler is resumed are compiled frames, which own nothing, and the frame of the
 //! builtin that resumes, which has dropped everything.
@@ -19,24 +18,24 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use hotfoot_abi::exception::Catch;
+use hotfoot_abi::gc::{Kind, Storage, StructLayout};
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{VmContext, VmTag};
 use hotfoot_artifact::FuncType;
 
 use super::activation;
+use super::gc::handles::RootIndex;
+use super::gc::holds_objects;
 use super::slot::Slot;
 use super::store::VmStore;
 use super::sys::arch;
 use super::trap::{self, Pending};
-use crate::exn_ref::ThrownException;
+use crate::exn_ref::{ExnRef, ThrownException};
+use crate::rooting::OwnedRooted;
+use crate::rooting::sealed::Reference;
 use crate::value::Val;
-
-/// Most exceptions of one store that references were made to.
-pub const MAX_EXCEPTIONS: usize = 1_000_000;
-/// Most values, of 16 bytes each, that those exceptions may carry together.
-pub const MAX_PAYLOAD_SLOTS: usize = 4 << 20;
 
 /// A pointer to a tag of some store; tags are the same when these are.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,13 +56,6 @@ impl TagPtr {
     }
 }
 
-/// An exception that lives in the store.
-#[derive(Debug)]
-struct Exception {
-    tag: TagPtr,
-    payload: Box<[Slot]>,
-}
-
 /// An exception on its way.
 #[derive(Debug)]
 pub enum Thrown {
@@ -74,64 +66,24 @@ pub enum Thrown {
         /// Values of the types that the tag says.
         payload: Vec<Slot>,
     },
-    /// One that lives in the store, by its `exnref`, which is not null.
+    /// One in the heap, by its `exnref`, which is not null. Nothing is allocated while it is on its way.
     Referenced(u32),
 }
 
-/// A store's exceptions.
-#[derive(Debug, Default)]
-pub struct Exceptions {
-    referenced: Vec<Exception>,
-    /// Values that they carry together.
-    slots: usize,
-    /// Payload of what was caught last without a reference; the handler reads it before anything else happens.
-    caught: Vec<Slot>,
+/// An exception that left the guest: it may be kept for any time.
+#[derive(Debug)]
+pub enum Carried {
+    /// One without references in it.
+    Values(TagPtr, Vec<Slot>),
+    /// One in the heap.
+    Object(OwnedRooted<ExnRef>),
 }
 
-impl Exceptions {
-    fn get(&self, reference: u32) -> Option<&Exception> {
-        self.referenced.get((reference as usize).checked_sub(1)?)
-    }
-
-    fn parts<'a>(&'a self, thrown: &'a Thrown) -> Option<(TagPtr, &'a [Slot])> {
-        match thrown {
-            Thrown::New { tag, payload } => Some((*tag, payload)),
-            Thrown::Referenced(reference) => {
-                let exception = self.get(*reference)?;
-                Some((exception.tag, &exception.payload))
-            }
-        }
-    }
-
-    /// The `exnref` of an exception, which from now on lives in the store.
-    fn refer(&mut self, thrown: Thrown) -> Result<u32> {
-        let (tag, payload) = match thrown {
-            Thrown::Referenced(reference) => return Ok(reference),
-            Thrown::New { tag, payload } => (tag, payload),
-        };
-        let slots = self.slots + payload.len();
-        ensure!(
-            self.referenced.len() < MAX_EXCEPTIONS && slots <= MAX_PAYLOAD_SLOTS,
-            "references were made to too many exceptions: a store keeps at most {MAX_EXCEPTIONS} with \
-             {MAX_PAYLOAD_SLOTS} values; use a new store"
-        );
-        self.slots = slots;
-        self.referenced.push(Exception { tag, payload: payload.into() });
-        Ok(self.referenced.len() as u32)
-    }
-
-    /// The two words that a handler gets.
-    fn catch(&mut self, thrown: Thrown, by_reference: bool) -> Result<[u64; 2]> {
-        let reference = match thrown {
-            Thrown::New { payload, .. } if !by_reference => {
-                self.caught = payload;
-                return Ok([0, self.caught.as_ptr() as u64]);
-            }
-            thrown => self.refer(thrown)?,
-        };
-        let payload = self.get(reference).map_or(std::ptr::null(), |exception| exception.payload.as_ptr());
-        Ok([reference.into(), payload as u64])
-    }
+/// What a store keeps for its exceptions.
+#[derive(Debug, Default)]
+pub struct Exceptions {
+    /// Payload of what was caught last; the handler reads it before anything else happens.
+    caught: Vec<Slot>,
 }
 
 /// Where compiled code goes on, and with what.
@@ -196,14 +148,14 @@ unsafe fn find(store: NonNull<VmStore>, tag: TagPtr) -> Option<Handler> {
 /// As [`find`]; S2: nobody borrows the store.
 unsafe fn throw(store: NonNull<VmStore>, thrown: Thrown) -> Result<Option<Landing>> {
     // SAFETY: S2, by the caller's promise; the borrow ends before frames are walked.
-    let parts = unsafe { (*store.as_ptr()).exceptions.parts(&thrown).map(|(tag, _)| tag) };
-    let tag = parts.context("an exception does not exist; this is a bug in hotfoot")?;
+    let tag = unsafe { (*store.as_ptr()).tag_of(&thrown) };
     // SAFETY: S1, S9, by the caller's promise.
     let handler = unsafe { find(store, tag) };
     // SAFETY: S2, the only borrow until this returns.
     let vm = unsafe { &mut *store.as_ptr() };
     let Some(handler) = handler else {
-        let error = ThrownException::from_parts(vm, tag, thrown);
+        let carried = vm.carry(thrown)?;
+        let error = ThrownException::from_parts(vm, tag, carried);
         // SAFETY: S9, by the caller's promise.
         let frames = unsafe { trap::capture(store, None) };
         vm.set_pending(Pending::Exception(error.into(), frames));
@@ -213,7 +165,7 @@ unsafe fn throw(store: NonNull<VmStore>, thrown: Thrown) -> Result<Option<Landin
 }
 
 fn land(vm: &mut VmStore, thrown: Thrown, handler: &Handler) -> Result<Landing> {
-    let words = vm.exceptions.catch(thrown, handler.by_reference)?;
+    let words = vm.catch(thrown, handler.by_reference)?;
     Ok(Landing { pc: handler.pc, sp: handler.sp, fp: handler.fp, words })
 }
 
@@ -230,7 +182,7 @@ unsafe fn throw_pending(store: NonNull<VmStore>) -> Result<Option<Landing>> {
     let vm = unsafe { &mut *store.as_ptr() };
     match vm.take_pending() {
         Pending::Exception(error, _) => {
-            let thrown = error.downcast::<ThrownException>()?.into_thrown();
+            let thrown = vm.throw_again(error.downcast::<ThrownException>()?.into_carried())?;
             land(vm, thrown, &handler).map(Some)
         }
         other => {
@@ -341,7 +293,7 @@ impl VmStore {
     /// Tag of the exception that a host function returned as its error, if it did.
     fn pending_exception(&self) -> Option<TagPtr> {
         let Some(Pending::Exception(error, _)) = self.pending() else { return None };
-        self.exceptions.parts(error.downcast_ref::<ThrownException>()?.thrown()).map(|(tag, _)| tag)
+        self.carried_tag(error.downcast_ref::<ThrownException>()?.carried()).ok()
     }
 
     /// An exception with these values, which are compared with the tag's type.
@@ -357,17 +309,108 @@ impl VmStore {
         Ok(Thrown::New { tag, payload })
     }
 
-    /// Makes a reference to an exception.
-    pub fn new_exn_ref(&mut self, thrown: Thrown) -> Result<u32> {
-        self.exceptions.refer(thrown)
+    /// The two words that a handler gets.
+    fn catch(&mut self, thrown: Thrown, by_reference: bool) -> Result<[u64; 2]> {
+        let reference = match thrown {
+            Thrown::New { payload, .. } if !by_reference => {
+                self.exceptions.caught = payload;
+                return Ok([0, self.exceptions.caught.as_ptr() as u64]);
+            }
+            thrown => self.exception_object(thrown)?,
+        };
+        self.exceptions.caught = self.exception_payload(reference);
+        Ok([reference.into(), self.exceptions.caught.as_ptr() as u64])
     }
 
-    /// An exception's tag and values.
-    pub fn exception_parts(&self, thrown: &Thrown) -> Option<(TagPtr, Vec<Val>)> {
-        let (tag, payload) = self.exceptions.parts(thrown)?;
-        let types = self.tag_type(tag);
+    /// The `exnref` of an exception, which is in the heap from now on.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn exception_object(&mut self, thrown: Thrown) -> Result<u32> {
+        let (tag, mut payload) = match thrown {
+            Thrown::Referenced(reference) => return Ok(reference),
+            Thrown::New { tag, payload } => (tag, payload),
+        };
+        payload.insert(0, Slot::from_u64(tag.as_non_null().as_ptr() as u64));
+        // SAFETY: S3, a tag lives as long as its store, which is borrowed.
+        let type_id = unsafe { tag.as_non_null().as_ref().type_id };
+        self.new_object(Kind::Exn, type_id, &payload)
+    }
+
+    /// The values in an exception.
+    fn exception_payload(&mut self, object: u32) -> Vec<Slot> {
+        (1..).map_while(|field| self.field(object, field)).collect()
+    }
+
+    /// The tag of an exception in the heap.
+    fn object_tag(&self, object: u32) -> TagPtr {
+        let field = StructLayout::new([Storage::I64]).offsets[0];
+        let address = self.load(object + field, Storage::I64).as_u64() as *mut VmTag;
+        TagPtr(NonNull::new(address).expect("an exception without a tag; this is a bug in hotfoot"))
+    }
+
+    fn tag_of(&self, thrown: &Thrown) -> TagPtr {
+        match thrown {
+            Thrown::New { tag, .. } => *tag,
+            Thrown::Referenced(object) => self.object_tag(*object),
+        }
+    }
+
+    fn carried_tag(&self, carried: &Carried) -> Result<TagPtr> {
+        match carried {
+            Carried::Values(tag, _) => Ok(*tag),
+            Carried::Object(exception) => Ok(self.object_tag(self.reference(exception.root())?)),
+        }
+    }
+
+    /// Makes an exception one that may be kept while other things are allocated.
+    ///
+    /// # Errors
+    /// When it has to go to the heap and there is no room.
+    pub fn carry(&mut self, thrown: Thrown) -> Result<Carried> {
+        match thrown {
+            Thrown::New { tag, payload } if !self.tag_type(tag).params.iter().any(|ty| holds_objects(*ty)) => {
+                Ok(Carried::Values(tag, payload))
+            }
+            thrown => {
+                let object = self.exception_object(thrown)?;
+                Ok(Carried::Object(OwnedRooted::from_parts(self.own(object))))
+            }
+        }
+    }
+
+    /// The reverse of [`VmStore::carry`].
+    fn throw_again(&self, carried: Carried) -> Result<Thrown> {
+        Ok(match carried {
+            Carried::Values(tag, payload) => Thrown::New { tag, payload },
+            Carried::Object(exception) => Thrown::Referenced(self.reference(exception.root())?),
+        })
+    }
+
+    /// The tag and values of an exception that left the guest.
+    ///
+    /// # Errors
+    /// When it is of another store.
+    pub fn carried_parts(&mut self, carried: &Carried) -> Result<(TagPtr, Vec<Val>)> {
+        match carried {
+            Carried::Values(tag, payload) => Ok((*tag, self.payload_values(*tag, payload))),
+            Carried::Object(exception) => self.exception_parts(exception.root()),
+        }
+    }
+
+    /// The tag and values of an exception in the heap.
+    ///
+    /// # Errors
+    /// When the handle is of another store, or its scope has ended.
+    pub fn exception_parts(&mut self, root: RootIndex) -> Result<(TagPtr, Vec<Val>)> {
+        let object = self.reference(root)?;
+        let (tag, payload) = (self.object_tag(object), self.exception_payload(object));
+        Ok((tag, self.payload_values(tag, &payload)))
+    }
+
+    fn payload_values(&mut self, tag: TagPtr, payload: &[Slot]) -> Vec<Val> {
+        let types = self.tag_type(tag).params.clone();
         // SAFETY: S7, the payload holds values of the tag's types.
-        let fields = types.params.iter().zip(payload).map(|(ty, slot)| unsafe { Val::from_slot(self, *slot, *ty) });
-        Some((tag, fields.collect()))
+        types.iter().zip(payload).map(|(ty, slot)| unsafe { Val::from_slot(self, *slot, *ty) }).collect()
     }
 }

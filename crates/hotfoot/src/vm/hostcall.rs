@@ -148,6 +148,8 @@ unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -
     let store = unsafe { NonNull::new_unchecked(caller.as_ref().store.cast::<VmStore>()) };
     // SAFETY: S2, one field, and nobody else uses it now.
     unsafe { (*store.as_ptr()).host_was_seen = true };
+    // SAFETY: S2, a short borrow.
+    let scope = unsafe { store.as_ref().enter_scope() };
     // SAFETY: S1, S2: by the caller's promise; only raw pointers to the store are alive at the border.
     let outcome = catch_unwind(AssertUnwindSafe(|| unsafe {
         if (*store.as_ptr()).watches.any() {
@@ -159,6 +161,8 @@ unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -
         }
         outcome
     }));
+    // SAFETY: S2, a short exclusive borrow; what the host function was given or made is no longer used.
+    unsafe { (*store.as_ptr()).leave_scope(scope) };
     match outcome {
         Ok(Ok(())) => return 1,
         // SAFETY: S9, the trampoline recorded where the guest stands.

@@ -14,6 +14,7 @@ use hotfoot_artifact::{ConstExpr, ConstOp, DataMode, ElementItems, ElementMode, 
 use super::allocator::ContextBlock;
 use super::builtins;
 use super::exception::TagPtr;
+use super::gc::holds_objects;
 use super::home::Home;
 use super::hostcall::AnyHostFunc;
 use super::memory::{LinearMemory, MemoryData};
@@ -170,6 +171,19 @@ impl InstanceData {
     pub(super) fn globals_mut(&mut self) -> &mut [VmGlobal] {
         // SAFETY: S3, S4, inside the context; S2, nobody else uses it meanwhile.
         unsafe { &mut *self.globals_slice() }
+    }
+
+    /// Visits all references to objects in the globals that the module defines.
+    pub(super) fn visit_references(&mut self, visit: &mut dyn FnMut(&mut u32)) {
+        let module = self.module.clone();
+        let imported = module.counts().imported_globals as usize;
+        for (global, ty) in self.globals_mut().iter_mut().zip(&module.info().globals[imported..]) {
+            if holds_objects(ty.content) {
+                let mut reference = Slot::from_bytes(global.bytes).as_u32();
+                visit(&mut reference);
+                global.bytes = Slot::from_u32(reference).bytes();
+            }
+        }
     }
 
     /// Makes the context that of instance `number` of a store.

@@ -17,6 +17,7 @@
 //!  call        host → wasm            hostcall   wasm → host
 //!  convert     values to slots (slot) and back
 //!  exception   exceptions, from throw to handler
+//!  gc          objects that are garbage-collected: host values, exceptions, structs, arrays
 //!  builtins    the runtime's functions that compiled code calls
 //!  border      who wants to know of calls between host and guest        meter   fuel and epochs
 //!  interrupt   stopping guests by signal
@@ -35,6 +36,7 @@ pub mod context;
 pub mod convert;
 pub mod costs;
 pub mod exception;
+pub mod gc;
 pub mod home;
 pub mod hostcall;
 pub mod image;

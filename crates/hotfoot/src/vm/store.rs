@@ -16,7 +16,6 @@
 //! that pointer, Rust code that enters compiled code holds no reference into the store while it does (S2): handles to a
 //! borrowed store are raw pointers with a lifetime.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -32,6 +31,7 @@ use hotfoot_artifact::{MemoryType, TableType};
 use super::border::{Asks, Watches};
 use super::code::CodeIndex;
 use super::exception::{Exceptions, TagPtr};
+use super::gc::Gc;
 use super::hostcall::AnyHostFunc;
 use super::instance::InstanceData;
 use super::interrupt::Interruptible;
@@ -49,7 +49,7 @@ pub struct StoreId(NonZeroU64);
 
 impl StoreId {
     /// A number that no other store has. Threads take blocks of numbers, so that making a store writes nothing shared.
-    fn next() -> StoreId {
+    pub(super) fn next() -> StoreId {
         const BLOCK: u64 = 1 << 20;
         static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
         thread_local! {
@@ -112,6 +112,12 @@ impl GlobalPtr {
     }
 }
 
+/// A global of the host's.
+pub(super) struct HostGlobal {
+    pub(super) definition: VmGlobal,
+    pub(super) holds_objects: bool,
+}
+
 /// The part of a store that does not depend on its data's type.
 #[repr(C)]
 #[allow(clippy::vec_box, reason = "boxed definitions stay where they are when the vector grows")]
@@ -135,13 +141,13 @@ pub struct VmStore {
     /// Definitions that belong to no instance; boxed so that they never move.
     host_memories: Vec<Box<VmMemory>>,
     host_tables: Vec<Box<VmTable>>,
-    host_globals: Vec<Box<VmGlobal>>,
+    pub(super) host_globals: Vec<Box<HostGlobal>>,
     host_tags: Vec<Box<VmTag>>,
     host_funcs: Vec<Box<VmFuncRef>>,
     /// What the function references above and imported host functions point to.
     kept_funcs: Vec<Arc<AnyHostFunc>>,
-    externs: Vec<Box<dyn Any + Send + Sync>>,
     pub(super) exceptions: Exceptions,
+    pub(super) gc: Gc,
     /// Whether a guest has called a host function, or seen a limit of this store or the host, since this was cleared.
     pub(super) host_was_seen: bool,
 }
@@ -199,8 +205,8 @@ impl VmStore {
             host_tags: Vec::new(),
             host_funcs: Vec::new(),
             kept_funcs: Vec::new(),
-            externs: Vec::new(),
             exceptions: Exceptions::default(),
+            gc: Gc::default(),
             host_was_seen: false,
         }
     }
@@ -297,8 +303,8 @@ impl VmStore {
         self.host_funcs.clear();
         self.host_tags.clear();
         self.kept_funcs.clear();
-        self.externs.clear();
         self.exceptions = Exceptions::default();
+        self.empty_heap();
     }
 
     pub(super) fn set_pending(&mut self, pending: Pending) {
@@ -383,10 +389,10 @@ impl VmStore {
         Ok(self.tables.len() as u32 - 1)
     }
 
-    /// Adds a global of the host's.
-    pub(super) fn new_global(&mut self, bytes: [u8; 16]) -> GlobalPtr {
-        let mut global = Box::new(VmGlobal { bytes });
-        let pointer = NonNull::from(&mut *global);
+    /// Adds a global of the host's; `holds_objects` says whether its type is one of references to objects.
+    pub(super) fn new_global(&mut self, bytes: [u8; 16], holds_objects: bool) -> GlobalPtr {
+        let mut global = Box::new(HostGlobal { definition: VmGlobal { bytes }, holds_objects });
+        let pointer = NonNull::from(&mut global.definition);
         self.host_globals.push(global);
         GlobalPtr(pointer)
     }
@@ -419,23 +425,6 @@ impl VmStore {
     /// Keeps host functions alive that an instance imports.
     pub fn keep_host_funcs(&mut self, funcs: impl IntoIterator<Item = Arc<AnyHostFunc>>) {
         self.kept_funcs.extend(funcs);
-    }
-
-    /// Adds a host value and returns its `externref`.
-    pub fn new_extern(&mut self, value: Box<dyn Any + Send + Sync>) -> Result<u32> {
-        ensure!(self.externs.len() < u32::MAX as usize - 1, "a store can hold 2^32 host references at most");
-        self.externs.push(value);
-        Ok(self.externs.len() as u32)
-    }
-
-    /// The host value of an `externref` that is not null.
-    pub fn extern_value(&self, reference: u32) -> Option<&(dyn Any + Send + Sync)> {
-        self.externs.get((reference as usize).checked_sub(1)?).map(|value| &**value)
-    }
-
-    /// The host value of an `externref` that is not null.
-    pub fn extern_value_mut(&mut self, reference: u32) -> Option<&mut (dyn Any + Send + Sync)> {
-        self.externs.get_mut((reference as usize).checked_sub(1)?).map(|value| &mut **value)
     }
 
     /// A memory by its number in the store.
@@ -486,6 +475,15 @@ impl VmStore {
         let maximum = ty.maximum.map(bytes);
         let allowed = self.with_limiter(|limiter| limiter.memory_growing(bytes(current), bytes(desired), maximum));
         allowed.unwrap_or(Ok(true))
+    }
+
+    /// Asks the limiter whether the heap of objects may take `desired` bytes. An error means: trap.
+    pub(super) fn check_heap_growth(&mut self, current: u64, desired: u64) -> Result<bool> {
+        let maximum = self.engine.config().gc_heap_reservation as usize;
+        let ask = |limiter: &mut dyn ResourceLimiter| {
+            limiter.memory_growing(current as usize, desired as usize, Some(maximum))
+        };
+        self.with_limiter(ask).unwrap_or(Ok(true))
     }
 
     /// Asks the limiter whether a table may have `desired` elements. An error means: trap.

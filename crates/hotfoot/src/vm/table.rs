@@ -1,13 +1,15 @@
 //! A table: an array of references in the form that compiled code reads, 8 bytes each.
 //!
-//! Invariant S7: an element is null (0), a pointer to a function reference of the same store, or an `externref` or
-//! `exnref` index of the same store, as the table's type says.
+//! Invariant S7: an element is null (0), a pointer to a function reference of the same store, or any other
+//! reference of the same store, as the table's type says.
 
 use std::ptr::NonNull;
 
 use anyhow::{Context, Result, ensure};
 use hotfoot_abi::vmctx::VmTable;
-use hotfoot_artifact::TableType;
+use hotfoot_artifact::{TableType, ValType};
+
+use super::gc::holds_objects;
 
 /// Most elements that a table may have, whatever its type says: an implementation limit, the one that the JavaScript
 /// embedding has too.
@@ -139,6 +141,20 @@ impl TableData {
             }
         }
         fits
+    }
+
+    /// Visits all references to objects, if its elements are of such a type.
+    pub(super) fn visit_references(&mut self, visit: &mut dyn FnMut(&mut u32)) {
+        if !holds_objects(ValType::Ref(self.ty.element)) {
+            return;
+        }
+        // SAFETY: S3, the whole array, which nobody else uses meanwhile (S2).
+        let elements = unsafe { std::slice::from_raw_parts_mut(self.base(), self.elements.len()) };
+        for element in elements.iter_mut().filter(|element| **element != 0) {
+            let mut reference = *element as u32;
+            visit(&mut reference);
+            *element = reference.into();
+        }
     }
 
     /// Says whether compiled code may set elements.

@@ -32,7 +32,7 @@ fn same(store: &mut Store<()>, a: &Val, b: &Val) -> bool {
         (Val::F32(a), Val::F32(b)) => a == b,
         (Val::F64(a), Val::F64(b)) => a == b,
         (Val::V128(a), Val::V128(b)) => a == b,
-        (Val::ExternRef(Some(a)), Val::ExternRef(Some(b))) => Rooted::rooted_eq(&*store, a, b).unwrap(),
+        (Val::ExternRef(Some(a)), Val::ExternRef(Some(b))) => Rooted::ref_eq(&*store, a, b).unwrap(),
         (Val::ExternRef(None), Val::ExternRef(None)) | (Val::FuncRef(None), Val::FuncRef(None)) => true,
         (Val::FuncRef(Some(a)), Val::FuncRef(Some(b))) => {
             let mut answer = |func: &Func| func.typed::<(), i32>(&*store).unwrap().call(&mut *store, ()).unwrap();

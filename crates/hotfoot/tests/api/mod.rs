@@ -16,6 +16,7 @@ mod modules;
 mod page_sizes;
 mod panics;
 mod reentrancy;
+mod references;
 mod stack;
 mod stores;
 mod tables;
