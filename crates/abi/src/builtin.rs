@@ -64,6 +64,20 @@ pub enum Builtin {
     OutOfFuel = 14,
     /// `() -> i32`: the epoch's deadline has passed.
     NewEpoch = 15,
+    /// `(size: i64) -> i32`: room for an object of so many bytes, for which there was none before. Collects garbage.
+    GcAllocate = 16,
+    /// `(type: i32, segment: i32, src: i32, len: i32) -> i32`: a new array. Collects garbage.
+    ArrayNewData = 17,
+    /// `(type: i32, segment: i32, src: i32, len: i32) -> i32`: a new array. Collects garbage.
+    ArrayNewElem = 18,
+    /// `(array: i32, segment: i32, dst: i32, src: i32, len: i32) -> i32`.
+    ArrayInitData = 19,
+    /// `(array: i32, segment: i32, dst: i32, src: i32, len: i32) -> i32`.
+    ArrayInitElem = 20,
+    /// `(dst_array: i32, dst: i32, src_array: i32, src: i32, len: i32) -> i32`.
+    ArrayCopy = 21,
+    /// `(array: i32, dst: i32, value: i64, len: i32) -> i32`: for elements of at most 8 bytes.
+    ArrayFill = 22,
 }
 
 impl Builtin {
@@ -71,7 +85,7 @@ impl Builtin {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every builtin, in order of its number.
-    pub const ALL: [Builtin; 16] = [
+    pub const ALL: [Builtin; 23] = [
         Builtin::Raise,
         Builtin::Trap,
         Builtin::MemoryGrow,
@@ -88,6 +102,13 @@ impl Builtin {
         Builtin::ThrowRef,
         Builtin::OutOfFuel,
         Builtin::NewEpoch,
+        Builtin::GcAllocate,
+        Builtin::ArrayNewData,
+        Builtin::ArrayNewElem,
+        Builtin::ArrayInitData,
+        Builtin::ArrayInitElem,
+        Builtin::ArrayCopy,
+        Builtin::ArrayFill,
     ];
 
     /// How this builtin is called.
@@ -102,6 +123,10 @@ impl Builtin {
         }
         const fn grow(params: &'static [Ty]) -> Signature {
             Signature { params, result: Some(I64), failure: Some(-2), returns_value: true }
+        }
+        /// Returns a reference that is not null; null when an error is pending.
+        const fn reference(params: &'static [Ty]) -> Signature {
+            Signature { params, result: Some(I32), failure: Some(0), returns_value: true }
         }
         match self {
             Builtin::Raise => procedure(&[]),
@@ -119,6 +144,12 @@ impl Builtin {
             Builtin::Throw => procedure(&[I32, I64]),
             Builtin::ThrowRef => procedure(&[I32]),
             Builtin::OutOfFuel | Builtin::NewEpoch => fallible(&[]),
+            Builtin::GcAllocate => reference(&[I64]),
+            Builtin::ArrayNewData | Builtin::ArrayNewElem => reference(&[I32, I32, I32, I32]),
+            Builtin::ArrayInitData | Builtin::ArrayInitElem | Builtin::ArrayCopy => {
+                fallible(&[I32, I32, I32, I32, I32])
+            }
+            Builtin::ArrayFill => fallible(&[I32, I32, I64, I32]),
         }
     }
 

@@ -3,8 +3,8 @@
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{
     Address, Artifact, CallSite, CodeRange, CompositeType, EntityIndex, EntityType, Export, FuncType, FunctionName,
-    Handler, Header, Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, StackMap, SubType, Tables, Trampolines,
-    Trap, ValType, is_artifact, sign,
+    Handler, Header, Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, StackMap, SubType, Tables,
+    Trampolines, Trap, ValType, is_artifact, sign,
 };
 use object::{Object, ObjectSection};
 

@@ -5,7 +5,8 @@ use std::fmt;
 use anyhow::{Result, ensure};
 
 use crate::externs::check_store;
-use crate::rooting::{Rooted, sealed};
+use crate::rooting::Rooted;
+use crate::rooting::sealed::Reference;
 use crate::store::AsContextMut;
 use crate::tag::Tag;
 use crate::types::{FuncType, TagType};
@@ -18,7 +19,7 @@ use crate::vm::store::{StoreId, VmStore};
 #[derive(Copy, Clone, Debug)]
 pub struct ExnRef(RootIndex);
 
-impl sealed::Reference for ExnRef {
+impl Reference for ExnRef {
     fn from_root(root: RootIndex) -> Self {
         ExnRef(root)
     }

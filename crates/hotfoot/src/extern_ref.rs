@@ -4,7 +4,9 @@ use std::any::Any;
 
 use anyhow::Result;
 
-use crate::rooting::{Rooted, sealed};
+use crate::any_ref::AnyRef;
+use crate::rooting::Rooted;
+use crate::rooting::sealed::Reference;
 use crate::store::AsContextMut;
 use crate::vm::gc::handles::RootIndex;
 
@@ -13,7 +15,7 @@ use crate::vm::gc::handles::RootIndex;
 #[derive(Copy, Clone, Debug)]
 pub struct ExternRef(RootIndex);
 
-impl sealed::Reference for ExternRef {
+impl Reference for ExternRef {
     fn from_root(root: RootIndex) -> Self {
         ExternRef(root)
     }
@@ -43,6 +45,16 @@ impl ExternRef {
     pub fn new<V: Any + Send + Sync + 'static>(mut store: impl AsContextMut, value: V) -> Result<Rooted<ExternRef>> {
         let mut store = store.as_context_mut();
         let reference = store.vm().new_extern(value)?;
+        Ok(Rooted::from_root(store.vm().root(reference)))
+    }
+
+    /// What `extern.convert_any` makes of a reference of the hierarchy `any`: the same reference, as an external one.
+    ///
+    /// # Errors
+    /// When the handle is of another store, or its scope has ended.
+    pub fn convert_any(mut store: impl AsContextMut, value: Rooted<AnyRef>) -> Result<Rooted<ExternRef>> {
+        let mut store = store.as_context_mut();
+        let reference = store.vm().reference(value.root())?;
         Ok(Rooted::from_root(store.vm().root(reference)))
     }
 

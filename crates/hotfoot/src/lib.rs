@@ -27,6 +27,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod any_ref;
+mod array_ref;
 mod artifact;
 mod backtrace;
 #[cfg(feature = "compile")]
@@ -40,6 +41,7 @@ mod externs;
 mod func;
 mod global;
 mod hooks;
+mod i31;
 mod instance;
 mod interrupt;
 mod limits;
@@ -50,6 +52,7 @@ mod out_of_memory;
 mod pool;
 mod rooting;
 mod store;
+mod struct_ref;
 mod table;
 mod tag;
 mod trap;
@@ -60,7 +63,8 @@ mod vm;
 
 pub use anyhow::{Error, Result};
 
-pub use any_ref::AnyRef;
+pub use any_ref::{AnyRef, EqRef};
+pub use array_ref::{ArrayRef, ArrayRefPre};
 pub use artifact::{IncompatibleArtifact, Precompiled};
 pub use backtrace::{FrameInfo, WasmBacktrace};
 #[cfg(feature = "compile")]
@@ -73,6 +77,7 @@ pub use externs::{Export, Extern};
 pub use func::Func;
 pub use global::Global;
 pub use hooks::{CallHook, UpdateDeadline};
+pub use i31::I31;
 pub use instance::{Instance, InstancePre};
 pub use interrupt::{InterruptHandle, interrupted};
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
@@ -83,6 +88,7 @@ pub use out_of_memory::GcHeapOutOfMemory;
 pub use pool::{PoolConcurrencyLimitError, PoolMetrics};
 pub use rooting::{GcRef, OwnedRooted, RootScope, Rooted, RootedGcRef};
 pub use store::{AsContext, AsContextMut, Store};
+pub use struct_ref::{StructRef, StructRefPre};
 pub use table::Table;
 pub use tag::Tag;
 pub use trap::Trap;

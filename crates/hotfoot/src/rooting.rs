@@ -90,6 +90,11 @@ impl<T: GcRef> Rooted<T> {
         self.0.root().store_id()
     }
 
+    /// The same reference as another kind, which the caller knows it to be.
+    pub(crate) fn cast<U: GcRef>(self) -> Rooted<U> {
+        Rooted::from_root(self.0.root())
+    }
+
     /// A handle to the same reference that is good until it is dropped.
     ///
     /// # Errors
@@ -152,6 +157,11 @@ impl<T: GcRef> fmt::Debug for OwnedRooted<T> {
 impl<T: GcRef> OwnedRooted<T> {
     pub(crate) fn from_parts((root, alive): (RootIndex, Arc<()>)) -> OwnedRooted<T> {
         OwnedRooted { inner: T::from_root(root), alive }
+    }
+
+    /// The same reference as another kind, which the caller knows it to be.
+    pub(crate) fn cast<U: GcRef>(self) -> OwnedRooted<U> {
+        OwnedRooted { inner: U::from_root(self.inner.root()), alive: self.alive }
     }
 
     /// A handle to the same reference that is good until the current scope ends.

@@ -3,10 +3,13 @@
 use hotfoot_artifact as artifact;
 
 use crate::any_ref::AnyRef;
+use crate::array_ref::ArrayRef;
 use crate::exn_ref::ExnRef;
 use crate::extern_ref::ExternRef;
 use crate::func::Func;
 use crate::rooting::Rooted;
+use crate::rooting::sealed::Reference;
+use crate::struct_ref::StructRef;
 use crate::types::{HeapType, ValType};
 use crate::vm::store::VmStore;
 
@@ -160,7 +163,7 @@ impl Val {
             Val::FuncRef(Some(func)) => (H::ConcreteFunc(func.type_number(store)), Some(func.store_id())),
             Val::ExternRef(Some(value)) => (H::Extern, Some(value.store_id())),
             Val::ExnRef(Some(value)) => (H::Exn, Some(value.store_id())),
-            Val::AnyRef(Some(value)) => (H::Any, Some(value.store_id())),
+            Val::AnyRef(Some(value)) => (store.heap_type(value.root()).ok()?, Some(value.store_id())),
         };
         let nullable = owner.is_none();
         let own = owner.is_none_or(|owner| owner == store.id());
@@ -207,6 +210,36 @@ impl From<V128> for Val {
 impl From<Func> for Val {
     fn from(func: Func) -> Val {
         Val::FuncRef(Some(func))
+    }
+}
+
+impl From<Rooted<ExternRef>> for Val {
+    fn from(value: Rooted<ExternRef>) -> Val {
+        Val::ExternRef(Some(value))
+    }
+}
+
+impl From<Rooted<AnyRef>> for Val {
+    fn from(value: Rooted<AnyRef>) -> Val {
+        Val::AnyRef(Some(value))
+    }
+}
+
+impl From<Rooted<StructRef>> for Val {
+    fn from(value: Rooted<StructRef>) -> Val {
+        Val::AnyRef(Some(value.to_anyref()))
+    }
+}
+
+impl From<Rooted<ArrayRef>> for Val {
+    fn from(value: Rooted<ArrayRef>) -> Val {
+        Val::AnyRef(Some(value.to_anyref()))
+    }
+}
+
+impl From<Rooted<ExnRef>> for Val {
+    fn from(value: Rooted<ExnRef>) -> Val {
+        Val::ExnRef(Some(value))
     }
 }
 
@@ -291,6 +324,12 @@ impl From<Func> for Ref {
 impl From<Rooted<ExternRef>> for Ref {
     fn from(value: Rooted<ExternRef>) -> Ref {
         Ref::Extern(Some(value))
+    }
+}
+
+impl From<Rooted<AnyRef>> for Ref {
+    fn from(value: Rooted<AnyRef>) -> Ref {
+        Ref::Any(Some(value))
     }
 }
 

@@ -15,6 +15,7 @@ use hotfoot_abi::vmctx::VmContext;
 
 use super::activation;
 use super::exception;
+use super::gc;
 use super::meter;
 use super::store::VmStore;
 use super::table::TableData;
@@ -39,6 +40,13 @@ pub static TABLE: BuiltinTable = BuiltinTable([
     exception::throw_ref as *const u8,
     meter::out_of_fuel as *const u8,
     meter::new_epoch as *const u8,
+    gc::builtins::allocate as *const u8,
+    gc::builtins::array_new_data as *const u8,
+    gc::builtins::array_new_elem as *const u8,
+    gc::builtins::array_init_data as *const u8,
+    gc::builtins::array_init_elem as *const u8,
+    gc::builtins::array_copy as *const u8,
+    gc::builtins::array_fill as *const u8,
 ]);
 
 /// An array of addresses of functions.

@@ -230,7 +230,7 @@ impl VmStore {
     }
 
     /// A new global of the host's with a value that the caller compared with its type.
-    pub fn global_new(&mut self, ty: &ValType, value: &Val) -> Result<GlobalPtr> {
+    pub fn global_new(&mut self, ty: ValType, value: &Val) -> Result<GlobalPtr> {
         let bytes = value.to_slot(self)?.bytes();
         Ok(self.new_global(bytes, holds_objects(ty)))
     }

@@ -3,6 +3,7 @@
 //! Instantiation follows the specification, section 4.5.4 "Instantiation"; the step numbers below are its. Types of
 //! imports were compared before ([`crate::linker`]).
 
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -250,7 +251,7 @@ impl InstanceData {
     }
 
     /// How many items `table.init` can take from an element segment now.
-    fn element_len(&self, segment: u32) -> u64 {
+    pub(super) fn element_len(&self, segment: u32) -> u64 {
         if self.dropped_elements[segment as usize] {
             return 0;
         }
@@ -261,7 +262,7 @@ impl InstanceData {
     }
 
     /// One item of an element segment, as a table element.
-    fn element(&self, segment: u32, item: usize) -> u64 {
+    pub(super) fn element(&self, segment: u32, item: usize) -> u64 {
         match &self.module.info().elements[segment as usize].items {
             ElementItems::Functions(range) => {
                 let index = self.module.code().artifact().elements[range.start as usize + item].get();
@@ -273,11 +274,13 @@ impl InstanceData {
 
     /// The bytes that `memory.init` can take from a data segment now.
     fn data(&self, segment: u32) -> &[u8] {
-        if self.dropped_data[segment as usize] {
-            return &[];
-        }
-        let range = &self.module.info().data[segment as usize].bytes;
+        let range = self.data_range(segment);
         self.module.code().artifact().data.get(range.start as usize..range.end as usize).unwrap_or(&[])
+    }
+
+    /// Where in the data section those bytes are.
+    pub(super) fn data_range(&self, segment: u32) -> Range<u64> {
+        if self.dropped_data[segment as usize] { 0..0 } else { self.module.info().data[segment as usize].bytes.clone() }
     }
 
     /// `data.drop`

@@ -146,6 +146,17 @@ impl Heap {
         unsafe { std::slice::from_raw_parts_mut(self.base().add(at as usize), len as usize) }
     }
 
+    /// Copies bytes of objects to objects; the ranges may overlap.
+    ///
+    /// # Panics
+    /// As [`Heap::bytes`].
+    pub fn copy_within(&mut self, source: u32, target: u32, len: u32) {
+        self.check(source, len);
+        self.check(target, len);
+        // SAFETY: S14, both accessible; S2, the store is borrowed exclusively.
+        unsafe { std::ptr::copy(self.base().add(source as usize), self.base().add(target as usize), len as usize) };
+    }
+
     fn check(&self, at: u32, len: u32) {
         let (start, end) = (u64::from(at), u64::from(at) + u64::from(len));
         let inside = |space| self.start(space) <= start && end <= self.start(space) + self.accessible;

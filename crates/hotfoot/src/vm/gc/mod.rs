@@ -4,7 +4,7 @@
 //!  heap       the address space: two spaces, one of them in use       layout: hotfoot_abi::gc
 //!  collector  copies what is in use from one space to the other       shape: where the references of a type are
 //!  handles    references that the host holds      frames: those in compiled frames      externs: the host's values
-//!  object     fields and elements, for the host and the builtins
+//!  object     structs and exceptions      array: arrays      values: both, for the host, with types compared
 //!  builtins   what compiled code calls
 //! ```
 //!
@@ -16,6 +16,8 @@
 //! an object in the active space, all of whose fields were written. Objects move whenever one is allocated: Rust code
 //! holds no reference across an allocation but in a handle.
 
+pub(super) mod array;
+pub(super) mod builtins;
 mod collector;
 mod externs;
 mod frames;
@@ -25,6 +27,7 @@ mod object;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::any::Any;
 use std::num::NonZeroU32;

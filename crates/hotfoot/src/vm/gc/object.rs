@@ -43,9 +43,14 @@ impl VmStore {
             unreachable!("arrays are made by `new_array`")
         };
         let mut values = values.to_vec();
-        let references = self.gc.shapes.fields(fields).iter().zip(&values).enumerate().filter(|(_, (field, value))| {
-            field.storage == Storage::Ref && is_object(value.as_u32())
-        });
+        let references = self
+            .gc
+            .shapes
+            .fields(fields)
+            .iter()
+            .zip(&values)
+            .enumerate()
+            .filter(|(_, (field, value))| field.storage == Storage::Ref && is_object(value.as_u32()));
         let references: Vec<usize> = references.map(|(index, _)| index).collect();
         for index in &references {
             self.root(values[*index].as_u32());
@@ -77,6 +82,13 @@ impl VmStore {
     pub(in crate::vm) fn field(&mut self, object: u32, index: usize) -> Option<Slot> {
         let Field { offset, storage } = self.field_place(object, index)?;
         Some(self.heap().load(object + offset, storage))
+    }
+
+    /// Sets a field of a struct.
+    pub(in crate::vm) fn set_field(&mut self, object: u32, index: usize, value: Slot) {
+        if let Some(Field { offset, storage }) = self.field_place(object, index) {
+            self.heap_mut().store(object + offset, storage, value);
+        }
     }
 
     fn field_place(&mut self, object: u32, index: usize) -> Option<Field> {
