@@ -191,6 +191,8 @@ pub struct ModuleInfo {
     pub escaping_funcs: u32,
     /// Whether a function has a `table.set`, the one change to a table that the runtime does not see.
     pub sets_tables: bool,
+    /// Whether its code makes or reads garbage-collected objects of its own.
+    pub needs_gc_heap: bool,
 }
 
 impl ModuleInfo {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmTable, VmTag};
-use hotfoot_artifact::{ConstExpr, ConstOp, DataMode, ElementItems, ElementMode, NONE};
+use hotfoot_artifact::{DataMode, ElementItems, ElementMode, NONE};
 
 use super::allocator::ContextBlock;
 use super::builtins;
@@ -53,6 +53,8 @@ pub struct InstanceData {
     pub(super) tables: Box<[u32]>,
     pub(super) dropped_data: Box<[bool]>,
     pub(super) dropped_elements: Box<[bool]>,
+    /// Items of the element segments that hold references to objects.
+    object_elements: Box<[Vec<u32>]>,
     /// Of a pooled instance: where it belongs, and what it starts from.
     pub(super) home: Option<Box<Home>>,
 }
@@ -174,7 +176,7 @@ impl InstanceData {
         unsafe { &mut *self.globals_slice() }
     }
 
-    /// Visits all references to objects in the globals that the module defines.
+    /// Visits all references to objects in the globals that the module defines and in its element segments.
     pub(super) fn visit_references(&mut self, visit: &mut dyn FnMut(&mut u32)) {
         let module = self.module.clone();
         let imported = module.counts().imported_globals as usize;
@@ -185,6 +187,17 @@ impl InstanceData {
                 global.bytes = Slot::from_u32(reference).bytes();
             }
         }
+        self.object_elements.iter_mut().flatten().for_each(visit);
+    }
+
+    /// Adds an item to an element segment that holds references to objects.
+    pub(super) fn push_element(&mut self, segment: usize, reference: u32) {
+        self.object_elements[segment].push(reference);
+    }
+
+    /// The first element segment that holds references to objects now.
+    pub(super) fn segment_of_objects(&self) -> Option<usize> {
+        self.object_elements.iter().position(|segment| segment.iter().any(|reference| *reference != 0))
     }
 
     /// Makes the context that of instance `number` of a store.
@@ -209,47 +222,6 @@ impl InstanceData {
         })
     }
 
-    /// The value of a constant expression (section 3.4.14); the module was validated.
-    fn evaluate(&self, expr: &ConstExpr) -> Slot {
-        let mut stack: Vec<Slot> = Vec::with_capacity(2);
-        for op in &expr.ops {
-            let value = match *op {
-                ConstOp::I32(value) => Slot::from_u32(value as u32),
-                ConstOp::I64(value) => Slot::from_u64(value as u64),
-                ConstOp::F32(bits) => Slot::from_u32(bits),
-                ConstOp::F64(bits) => Slot::from_u64(bits),
-                ConstOp::V128(bytes) => Slot::from_bytes(bytes),
-                ConstOp::GlobalGet(index) => {
-                    // SAFETY: S3, a global of this store, initialised before it can be named.
-                    Slot::from_bytes(unsafe { self.global(index).as_non_null().as_ref().bytes })
-                }
-                ConstOp::RefNull => Slot::default(),
-                ConstOp::RefFunc(index) => Slot::from_u64(self.func(index).map_or(0, FuncPtr::to_raw)),
-                ConstOp::RefI31 => Slot::from_u32(stack.pop().unwrap_or_default().as_u32() << 1 | 1),
-                ConstOp::AnyConvertExtern | ConstOp::ExternConvertAny => stack.pop().unwrap_or_default(),
-                // Objects of the collected heap do not exist yet.
-                ConstOp::StructNew(_)
-                | ConstOp::StructNewDefault(_)
-                | ConstOp::ArrayNew(_)
-                | ConstOp::ArrayNewDefault(_)
-                | ConstOp::ArrayNewFixed { .. } => Slot::default(),
-                _ => {
-                    let right = stack.pop().unwrap_or_default();
-                    let left = stack.pop().unwrap_or_default();
-                    arithmetic(*op, left, right)
-                }
-            };
-            stack.push(value);
-        }
-        stack.pop().unwrap_or_default()
-    }
-
-    /// An index or offset: i32 values are unsigned.
-    fn evaluate_offset(&self, expr: &ConstExpr, index64: bool) -> u64 {
-        let value = self.evaluate(expr);
-        if index64 { value.as_u64() } else { u64::from(value.as_u32()) }
-    }
-
     /// How many items `table.init` can take from an element segment now.
     pub(super) fn element_len(&self, segment: u32) -> u64 {
         if self.dropped_elements[segment as usize] {
@@ -261,14 +233,14 @@ impl InstanceData {
         }
     }
 
-    /// One item of an element segment, as a table element.
-    pub(super) fn element(&self, segment: u32, item: usize) -> u64 {
+    /// One item of an element segment, as a table element; `None` if it is an expression to be evaluated.
+    pub(super) fn element(&self, segment: u32, item: usize) -> Option<u64> {
         match &self.module.info().elements[segment as usize].items {
             ElementItems::Functions(range) => {
                 let index = self.module.code().artifact().elements[range.start as usize + item].get();
-                if index == NONE { 0 } else { self.func(index).map_or(0, FuncPtr::to_raw) }
+                Some(if index == NONE { 0 } else { self.func(index).map_or(0, FuncPtr::to_raw) })
             }
-            ElementItems::Expressions(items) => self.evaluate(&items[item]).as_u64(),
+            ElementItems::Expressions(_) => self.object_elements[segment as usize].get(item).copied().map(u64::from),
         }
     }
 
@@ -291,20 +263,7 @@ impl InstanceData {
     /// `elem.drop`
     pub fn drop_elements(&mut self, segment: u32) {
         self.dropped_elements[segment as usize] = true;
-    }
-}
-
-fn arithmetic(op: ConstOp, left: Slot, right: Slot) -> Slot {
-    let narrow = |f: fn(u32, u32) -> u32| Slot::from_u32(f(left.as_u32(), right.as_u32()));
-    let wide = |f: fn(u64, u64) -> u64| Slot::from_u64(f(left.as_u64(), right.as_u64()));
-    match op {
-        ConstOp::I32Add => narrow(u32::wrapping_add),
-        ConstOp::I32Sub => narrow(u32::wrapping_sub),
-        ConstOp::I32Mul => narrow(u32::wrapping_mul),
-        ConstOp::I64Add => wide(u64::wrapping_add),
-        ConstOp::I64Sub => wide(u64::wrapping_sub),
-        ConstOp::I64Mul => wide(u64::wrapping_mul),
-        _ => right,
+        self.object_elements[segment as usize] = Vec::new();
     }
 }
 
@@ -322,10 +281,14 @@ impl VmStore {
         // SAFETY: S7, S10, by the caller's promise.
         let number = unsafe { self.instantiate_bare(module, imports, None)? };
         self.add_code(number);
+        if module.info().needs_gc_heap {
+            self.reserve_heap()?;
+        }
         // SAFETY: S7, the module was validated: initialisers have the types of what they initialise.
         unsafe {
-            self.initialize_globals(number);
-            self.initialize_tables(number);
+            self.initialize_globals(number)?;
+            self.initialize_tables(number)?;
+            self.evaluate_elements(number)?;
             self.run_element_segments(number)?;
         }
         self.run_data_segments(number)?;
@@ -351,6 +314,7 @@ impl VmStore {
             tables: Box::default(),
             dropped_data: vec![false; module.info().data.len()].into(),
             dropped_elements: vec![false; module.info().elements.len()].into(),
+            object_elements: vec![Vec::new(); module.info().elements.len()].into(),
             home: None,
         };
         self.instances.push(instance);
@@ -490,32 +454,6 @@ impl VmStore {
         Ok(())
     }
 
-    /// Step 24: globals in order.
-    unsafe fn initialize_globals(&mut self, number: u32) {
-        let instance = &self.instances[number as usize];
-        let imported = instance.module.counts().imported_globals;
-        for (index, init) in instance.module.info().global_inits.iter().enumerate() {
-            let bytes = instance.evaluate(init).bytes();
-            let global = instance.global(imported + index as u32).as_non_null();
-            // SAFETY: S4, a defined global inside the context; S7, by validation.
-            unsafe { global.write(VmGlobal { bytes }) };
-        }
-    }
-
-    /// Step 25: tables whose elements do not begin as null.
-    unsafe fn initialize_tables(&mut self, number: u32) {
-        let instance = &self.instances[number as usize];
-        let imported = instance.module.counts().imported_tables;
-        for (index, init) in instance.module.info().table_inits.iter().enumerate() {
-            if let Some(init) = init {
-                let element = instance.evaluate(init).as_u64();
-                let table = &mut self.tables[instance.tables[imported as usize + index] as usize];
-                // SAFETY: S7, by validation.
-                unsafe { table.fill(0, element, table.len()) };
-            }
-        }
-    }
-
     /// Step 27: active element segments in order.
     unsafe fn run_element_segments(&mut self, number: u32) -> Result<()> {
         let module = self.instances[number as usize].module.clone();
@@ -525,9 +463,8 @@ impl VmStore {
                 ElementMode::Passive => continue,
                 ElementMode::Declared => {}
                 ElementMode::Active { table, offset } => {
-                    let instance = &self.instances[number as usize];
-                    let start = instance.evaluate_offset(offset, module.info().tables[*table as usize].index64);
-                    let len = instance.element_len(segment);
+                    let start = self.evaluate_offset(number, offset, module.info().tables[*table as usize].index64)?;
+                    let len = self.instance(number).element_len(segment);
                     // SAFETY: S7, by validation.
                     unsafe { self.table_init(number, *table, segment, start, 0, len)? };
                 }
@@ -543,9 +480,8 @@ impl VmStore {
         for (segment, data) in module.info().data.iter().enumerate() {
             let segment = segment as u32;
             if let DataMode::Active { memory, offset } = &data.mode {
-                let instance = &self.instances[number as usize];
-                let start = instance.evaluate_offset(offset, module.info().memories[*memory as usize].index64);
-                let len = instance.data(segment).len() as u64;
+                let start = self.evaluate_offset(number, offset, module.info().memories[*memory as usize].index64)?;
+                let len = self.instance(number).data(segment).len() as u64;
                 self.memory_init(number, *memory, segment, start, 0, len)?;
                 self.instances[number as usize].drop_data(segment);
             }
@@ -588,14 +524,14 @@ impl VmStore {
         len: u64,
     ) -> Result<()> {
         let instance = &self.instances[number as usize];
-        let table = &mut self.tables[instance.tables[table as usize] as usize];
+        let table = instance.tables[table as usize] as usize;
         let fits = src.checked_add(len).is_some_and(|end| end <= instance.element_len(segment))
-            && dst.checked_add(len).is_some_and(|end| end <= table.len());
+            && dst.checked_add(len).is_some_and(|end| end <= self.tables[table].len());
         VmStore::trap_unless(fits, TrapCode::TableOutOfBounds)?;
         for item in 0..len {
-            let element = instance.element(segment, (src + item) as usize);
+            let element = self.element_value(number, segment, (src + item) as usize)?;
             // SAFETY: S7, by the caller's promise.
-            unsafe { table.set(dst + item, element) };
+            unsafe { self.tables[table].set(dst + item, element) };
         }
         Ok(())
     }

@@ -14,6 +14,7 @@
 //!  instance    one instance: its VM context and what it refers to
 //!  store       the owner of instances; context: the store with the host's data, and borrows of it
 //!  types       what compiled code reads about the engine's types
+//!  constant    constant expressions, when an instance is made
 //!  call        host → wasm            hostcall   wasm → host
 //!  convert     values to slots (slot) and back
 //!  exception   exceptions, from throw to handler
@@ -32,6 +33,7 @@ pub mod border;
 pub mod builtins;
 pub mod call;
 pub mod code;
+mod constant;
 pub mod context;
 pub mod convert;
 pub mod costs;

@@ -76,6 +76,8 @@ pub struct Pool {
     pub(super) start: OnceLock<Start>,
     pub(super) stock: Stock<Pool, InstanceData>,
     of_snapshot: bool,
+    /// Whether some module has garbage-collected objects of its own.
+    needs_gc_heap: bool,
     /// Resets that asked the kernel, and that gave memory back.
     resets: [AtomicU64; 2],
 }
@@ -94,6 +96,7 @@ impl Pool {
         members.iter().try_for_each(|member| check_settings(&member.module, config))?;
         let pool = Arc::new(Pool {
             of_snapshot: snapshot.is_some(),
+            needs_gc_heap: members.iter().any(|member| member.module.info().needs_gc_heap),
             members,
             config: config.clone(),
             pools: pools.clone(),
@@ -209,6 +212,9 @@ pub fn instantiate<T>(mut store: StoreContextMut<'_, T>, pool: &Arc<Pool>) -> Re
         // What a start function grew, it might do without; what a snapshot has, its instances must have.
         ensure!(pool.has_start() && !pool.of_snapshot, error);
         return instantiate_members(store.reborrow(), &pool.members, true);
+    }
+    if pool.needs_gc_heap {
+        store.vm().reserve_heap()?;
     }
     let (shelf, idle) = pool.stock.take(pool);
     // Not before: what was idle was given back by someone who knew.

@@ -48,6 +48,8 @@ pub(super) struct MemberState {
 
 /// Bits of a captured reference that are the place in the context; those above are the member.
 const OFFSET_BITS: u32 = 40;
+/// Marks a captured i31, which is the same everywhere.
+const SMALL_INTEGER: u64 = 1 << 63;
 
 /// ` "name"` of an exported entity, or nothing.
 fn export_name(module: &Module, entity: EntityIndex) -> String {
@@ -59,6 +61,9 @@ fn export_name(module: &Module, entity: EntityIndex) -> String {
 fn capture_reference(members: &[InstanceData], heap: HeapType, raw: u64, place: impl Fn() -> String) -> Result<u64> {
     if raw == 0 {
         return Ok(0);
+    }
+    if heap.is_collected() && raw & 1 == 1 {
+        return Ok(SMALL_INTEGER | raw);
     }
     let held = match heap.top() {
         HeapType::Func => {
@@ -72,13 +77,16 @@ fn capture_reference(members: &[InstanceData], heap: HeapType, raw: u64, place: 
         }
         HeapType::Extern => "an externref",
         HeapType::Exn => "an exnref",
-        _ => "an object of the collected heap",
+        _ => "a garbage-collected object",
     };
     bail!("{} holds {held}, which a snapshot cannot keep: clear it first", place())
 }
 
 /// A reference from its captured form.
 fn restore_reference(members: &[InstanceData], captured: u64) -> u64 {
+    if captured & SMALL_INTEGER != 0 {
+        return captured & !SMALL_INTEGER;
+    }
     let Some(place) = captured.checked_sub(1) else { return 0 };
     let (member, offset) = (place >> OFFSET_BITS, place & ((1 << OFFSET_BITS) - 1));
     members[member as usize].context().as_ptr() as u64 + offset
@@ -118,6 +126,11 @@ impl VmStore {
 
     fn capture_member(&self, members: &[InstanceData], instance: &InstanceData) -> Result<MemberState> {
         let module = instance.module();
+        if let Some(segment) = instance.segment_of_objects() {
+            bail!(
+                "element segment {segment} holds garbage-collected objects, which a snapshot cannot keep: drop it first"
+            );
+        }
         let imported = (module.counts().imported_memories, module.counts().imported_tables);
         let capture_memory = |index: u32| {
             let memory = self.memory(instance.memory(index));

@@ -13,6 +13,7 @@ mod linker;
 mod memories;
 mod meters;
 mod modules;
+mod objects;
 mod page_sizes;
 mod panics;
 mod reentrancy;

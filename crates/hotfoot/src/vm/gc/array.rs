@@ -147,7 +147,7 @@ impl VmStore {
         let storage = self.check_part(part)?;
         self.check_elements(instance, segment, src, part.len)?;
         for index in 0..part.len {
-            let value = self.instance(instance).element(segment, (src + index) as usize);
+            let value = self.element_value(instance, segment, (src + index) as usize)?;
             let at = place(part.array, part.at + index, storage);
             self.heap_mut().store(at, storage, Slot::from_u64(value));
         }

@@ -323,6 +323,11 @@ impl VmStore {
         self.gc.handles.own(id, reference)
     }
 
+    /// Takes back what was kept last with [`VmStore::root`].
+    pub(super) fn unroot(&mut self) -> u32 {
+        self.gc.handles.pop()
+    }
+
     /// The reference of a handle, as it is until the next allocation.
     ///
     /// # Errors
