@@ -3,6 +3,8 @@
 //! They differ in how a memory access out of bounds is found: by the processor and a guard region, or by comparisons
 //! in the code, which are two translations of each load and store.
 
+use std::num::NonZeroU32;
+
 use hotfoot::{Config, Engine, Result};
 
 use crate::features::Features;
@@ -17,6 +19,8 @@ pub enum EngineKind {
     /// A reservation of one page and no guard: traps come as signals, but each access to memory is checked, and a
     /// memory that grows moves.
     SmallReservation,
+    /// `gc_zeal_alloc_counter(1)`: every allocation moves every object.
+    Zealous,
     /// `consume_fuel` and `epoch_interruption`, with plenty of both: code that is metered does the same.
     Metered,
 }
@@ -31,6 +35,7 @@ impl EngineKind {
             EngineKind::Default => "default",
             EngineKind::NoSignals => "no-signals",
             EngineKind::SmallReservation => "small-reservation",
+            EngineKind::Zealous => "zealous",
             EngineKind::Metered => "metered",
         }
     }
@@ -43,6 +48,7 @@ impl EngineKind {
             EngineKind::Default => &mut config,
             EngineKind::NoSignals => config.signals_based_traps(false),
             EngineKind::SmallReservation => config.memory_reservation(64 << 10).memory_guard_size(0),
+            EngineKind::Zealous => config.gc_zeal_alloc_counter(NonZeroU32::new(1)).expect("any number is a setting"),
             EngineKind::Metered => config.consume_fuel(true).epoch_interruption(true),
         };
         config

@@ -24,16 +24,27 @@ fn main() -> ExitCode {
     for suite in suites {
         for script in suite.scripts {
             let script = Arc::new(script);
-            for kind in kinds() {
-                trials.push(trial(&suite.name, script.clone(), *kind, exceptions.clone()));
+            for kind in kinds(&suite.name, &script.name) {
+                trials.push(trial(&suite.name, script.clone(), kind, exceptions.clone()));
             }
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn kinds() -> &'static [EngineKind] {
-    if std::env::var_os("HOTFOOT_SPEC_METERED").is_some() { &[EngineKind::Metered] } else { &EngineKind::ALL }
+/// Scripts of these suites and folders also run with a collection at every allocation.
+const COLLECTED: [&str; 4] = ["gc", "exception-handling", "exceptions", "reference-types"];
+
+fn kinds(suite: &str, script: &str) -> Vec<EngineKind> {
+    if std::env::var_os("HOTFOOT_SPEC_METERED").is_some() {
+        return vec![EngineKind::Metered];
+    }
+    let mut kinds = EngineKind::ALL.to_vec();
+    let folder = script.split_once('/').map_or("", |(folder, _)| folder);
+    if COLLECTED.contains(&suite) || COLLECTED.contains(&folder) {
+        kinds.push(EngineKind::Zealous);
+    }
+    kinds
 }
 
 fn trial(suite: &str, script: Arc<Script>, kind: EngineKind, exceptions: Arc<Exceptions>) -> Trial {

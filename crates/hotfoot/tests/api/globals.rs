@@ -33,11 +33,15 @@ fn every_type_is_kept() {
         let instance = instantiate(&mut store, &text, &[global.into(), fixed.into()]);
         call::<_, (), ()>(&mut store, instance, "swap", ()).unwrap();
         let own = instance.get_global(&mut store, "own").unwrap();
-        let shown = |store: &mut Store<()>, global: Global| format!("{:?}", global.get(store));
-        assert_eq!(shown(&mut store, global), format!("{value:?}"));
-        assert_eq!(shown(&mut store, own), format!("{initial:?}"));
+        let shown = |store: &Store<()>, value: Val| match value {
+            Val::ExternRef(Some(value)) => format!("{:?}", value.data(store).unwrap().unwrap().downcast_ref::<i32>()),
+            value => format!("{value:?}"),
+        };
+        let held = [global.get(&mut store), own.get(&mut store)].map(|held| shown(&store, held));
+        assert_eq!(held, [value, initial].map(|value| shown(&store, value)));
         own.set(&mut store, value).unwrap();
-        assert_eq!(shown(&mut store, own), format!("{value:?}"));
+        let held = own.get(&mut store);
+        assert_eq!(shown(&store, held), shown(&store, value));
         assert!(fixed.set(&mut store, value).is_err(), "it is constant");
         assert_eq!(own.ty(&store), GlobalType::new(ty, Mutability::Var));
     }

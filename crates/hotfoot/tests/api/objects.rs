@@ -276,7 +276,7 @@ fn an_array_that_could_never_fit_is_a_trap() {
     store.limiter(|limits| limits);
     let pre = ArrayRefPre::new(&mut store, ArrayType::new(&engine, variable(StorageType::I8)));
     let most = (1 << 19) - 8;
-    drop(ArrayRef::new(RootScope::new(&mut store), &pre, &Val::I32(1), most).unwrap());
+    ArrayRef::new(RootScope::new(&mut store), &pre, &Val::I32(1), most).unwrap();
     let error = ArrayRef::new(&mut store, &pre, &Val::I32(1), most + 1).unwrap_err();
     assert!(error.is::<GcHeapOutOfMemory<()>>(), "{error:#}");
 }

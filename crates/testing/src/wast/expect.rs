@@ -3,7 +3,7 @@
 //! A pattern is a value, a kind of NaN, a vector with a pattern in each lane, a kind of reference, or several
 //! alternatives.
 
-use hotfoot::{Store, Val};
+use hotfoot::{AnyRef, ExternRef, Rooted, Store, Val};
 use wast::WastRet;
 use wast::core::{NanPattern, V128Pattern, WastRetCore};
 use wast::token::{F32, F64};
@@ -11,7 +11,7 @@ use wast::token::{F32, F64};
 use super::value::{Hierarchy, hierarchy};
 
 /// Checks all results of a call.
-pub(super) fn results(store: &Store<()>, actual: &[Val], expected: &[WastRet<'_>]) -> Result<(), String> {
+pub(super) fn results(store: &mut Store<()>, actual: &[Val], expected: &[WastRet<'_>]) -> Result<(), String> {
     if actual.len() != expected.len() {
         return Err(format!("returned {} values, where {} are expected", actual.len(), expected.len()));
     }
@@ -26,7 +26,7 @@ pub(super) fn results(store: &Store<()>, actual: &[Val], expected: &[WastRet<'_>
     Ok(())
 }
 
-fn matches(store: &Store<()>, actual: &Val, pattern: &WastRetCore<'_>) -> bool {
+fn matches(store: &mut Store<()>, actual: &Val, pattern: &WastRetCore<'_>) -> bool {
     match (actual, pattern) {
         (_, WastRetCore::Either(patterns)) => patterns.iter().any(|pattern| matches(store, actual, pattern)),
         (Val::I32(actual), WastRetCore::I32(expected)) => actual == expected,
@@ -46,11 +46,28 @@ fn matches(store: &Store<()>, actual: &Val, pattern: &WastRetCore<'_>) -> bool {
         (Val::FuncRef(actual), WastRetCore::RefFunc(_)) => actual.is_some(),
         (Val::ExternRef(actual), WastRetCore::RefExtern(None)) => actual.is_some(),
         (Val::ExternRef(Some(actual)), WastRetCore::RefExtern(Some(expected))) => {
-            let value = actual.data(store).ok().flatten().and_then(|value| value.downcast_ref::<u32>());
+            let value = actual.data(&*store).ok().flatten().and_then(|value| value.downcast_ref::<u32>());
             value == Some(expected)
         }
+        (Val::AnyRef(Some(actual)), pattern) => object(store, *actual, pattern).unwrap_or(false),
         _ => false,
     }
+}
+
+/// Whether a reference of the hierarchy `any` is what is expected.
+fn object(store: &mut Store<()>, actual: Rooted<AnyRef>, pattern: &WastRetCore<'_>) -> hotfoot::Result<bool> {
+    Ok(match pattern {
+        WastRetCore::RefAny => true,
+        WastRetCore::RefEq => actual.is_eqref(&*store)?,
+        WastRetCore::RefStruct => actual.is_struct(&*store)?,
+        WastRetCore::RefArray => actual.is_array(&*store)?,
+        WastRetCore::RefI31 => actual.is_i31(&*store)?,
+        WastRetCore::RefHost(expected) => {
+            let value = ExternRef::convert_any(&mut *store, actual)?;
+            value.data(&*store)?.and_then(|value| value.downcast_ref::<u32>()) == Some(expected)
+        }
+        _ => false,
+    })
 }
 
 /// A canonical NaN has only the quiet bit in its payload; an arithmetic NaN has at least that.

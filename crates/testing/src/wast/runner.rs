@@ -142,7 +142,7 @@ impl Runner {
 
     fn assert_return(&mut self, exec: WastExecute<'_>, expected: &[WastRet<'_>]) -> Outcome {
         match self.execute(exec)? {
-            Ok(actual) => expect::results(&self.store, &actual, expected),
+            Ok(actual) => expect::results(&mut self.store, &actual, expected),
             Err(error) => Err(format!("failed, where a result is expected: {error:#}")),
         }
     }

@@ -1,10 +1,11 @@
 //! Arguments of calls, from how scripts write them to values of the engine.
 
-use hotfoot::{ExternRef, Store, V128, Val};
+use hotfoot::{AnyRef, ExternRef, Store, V128, Val};
 use wast::WastArg;
 use wast::core::{AbstractHeapType, HeapType, WastArgCore};
 
-/// The value of an argument. `(ref.extern 7)` becomes a host value holding the number 7.
+/// The value of an argument. `(ref.extern 7)` becomes a host value holding the number 7;
+/// `(ref.host 7)` the same within `any`.
 pub(super) fn argument(store: &mut Store<()>, argument: &WastArg<'_>) -> Result<Val, String> {
     let WastArg::Core(argument) = argument else {
         return Err("a value of the component model was given; scripts about components are not supported".into());
@@ -26,7 +27,11 @@ pub(super) fn argument(store: &mut Store<()>, argument: &WastArg<'_>) -> Result<
             let reference = ExternRef::new(&mut *store, *number).map_err(|error| format!("{error:#}"))?;
             Val::ExternRef(Some(reference))
         }
-        WastArgCore::RefHost(_) => return Err("there are no host references within anyref in this engine".into()),
+        WastArgCore::RefHost(number) => {
+            let reference = ExternRef::new(&mut *store, *number).map_err(|error| format!("{error:#}"))?;
+            let reference = AnyRef::convert_extern(&mut *store, reference).map_err(|error| format!("{error:#}"))?;
+            Val::AnyRef(Some(reference))
+        }
     })
 }
 
