@@ -468,11 +468,9 @@ fn calls_of_every_kind_have_handlers() {
     let instance_of = |store: &mut Store<()>| Instance::new(store, &Module::new(&engine, text).unwrap(), &[]).unwrap();
     let mut store = Store::new(&engine, ());
     let instance = instance_of(&mut store);
-    assert_eq!(call(&mut store, instance, "loop", 2_000_000).unwrap(), 2_000_000, "no limit without references");
-    assert_eq!(call(&mut store, instance, "loop_ref", 1_000_000).unwrap(), 1_000_000, "at the limit");
-    let error = call(&mut store, instance, "loop_ref", 1).unwrap_err();
-    assert!(format!("{error:#}").contains("at most 1000000"), "{error:#}");
-    assert_eq!(call(&mut store, instance, "loop", 10).unwrap(), 10, "what needs no reference still works");
+    assert_eq!(call(&mut store, instance, "loop", 2_000_000).unwrap(), 2_000_000);
+    assert_eq!(call(&mut store, instance, "loop_ref", 2_000_000).unwrap(), 2_000_000, "exceptions are collected");
+    assert!(store.gc_heap_capacity() <= 1 << 20, "{} bytes", store.gc_heap_capacity());
 }
 
 #[test]
