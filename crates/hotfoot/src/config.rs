@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hotfoot_abi::tunables::{Tunables, WASM_PAGE_SIZE};
 
-use crate::vm::gc::MAX_RESERVATION;
+use crate::vm::gc::{MAX_RESERVATION, MIN_RESERVATION};
 
 /// How hard the compiler works.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -482,6 +482,9 @@ impl Config {
             self.tunables.memory_reservation = limit / MEMORIES_THAT_FIT / WASM_PAGE_SIZE * WASM_PAGE_SIZE;
             self.tunables.memory_guard_size = self.tunables.memory_guard_size.min(WASM_PAGE_SIZE);
         }
+        if self.gc_heap_reservation == MAX_RESERVATION {
+            self.gc_heap_reservation = (limit / MEMORIES_THAT_FIT).clamp(MIN_RESERVATION, MAX_RESERVATION);
+        }
     }
 
     /// Address space after each memory that is never accessible, in bytes: a larger guard saves checks of accesses
@@ -519,7 +522,8 @@ impl Config {
     }
 
     /// Address space reserved for the garbage-collected objects of each store that has some, in bytes; it bounds their heap,
-    /// half of which can be in use. Between 1 MiB and 4 GiB (the default). Limits of a store's use of memory are for its
+    /// half of which can be in use. Between 1 MiB and 4 GiB (the default, less where the process may not have much address
+    /// space). Limits of a store's use of memory are for its
     /// [`ResourceLimiter`](crate::ResourceLimiter).
     pub fn gc_heap_reservation(&mut self, bytes: u64) -> &mut Self {
         self.gc_heap_reservation = bytes;
