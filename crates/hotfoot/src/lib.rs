@@ -106,4 +106,5 @@ pub use vm::view::MemoryView;
 /// The guide's examples run as tests of this crate.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/instances.md")]
+#[doc = include_str!("../../../docs/gc.md")]
 struct Guide;
