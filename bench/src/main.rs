@@ -1,11 +1,11 @@
 //! Instantiation beside a peer: create a store, instantiate, call, drop, over guests that stress one thing each.
 //!
 //! ```text
-//!  cargo run --release -- [--threads | --density] [--only PATTERN] [--quick]
+//!  cargo run --release -- [--threads | --density | --objects] [--only PATTERN] [--quick]
 //! ```
 //!
 //! `--threads` shows instead what several threads do beside one, `--density` what instances cost while they are idle or
-//! alive.
+//! alive, `--objects` what making and collecting objects costs.
 //!
 //! Each guest is run by hotfoot and by Wasmtime (pooling, at its default and at its best settings) in turns, in short
 //! batches, in one process; the table shows the median time of one instance and the ratios. Times of shared machines
@@ -13,6 +13,7 @@
 
 mod density;
 mod guests;
+mod objects;
 mod ours;
 mod peer;
 mod threads;
@@ -32,6 +33,9 @@ fn main() -> Result<()> {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     if has("--threads") {
         return threads::report(quick);
+    }
+    if has("--objects") {
+        return objects::report(quick);
     }
     if has("--density") {
         return density::report(quick);
