@@ -1,11 +1,12 @@
 //! Instantiation beside a peer: create a store, instantiate, call, drop, over guests that stress one thing each.
 //!
 //! ```text
-//!  cargo run --release -- [--threads | --density | --objects] [--only PATTERN] [--quick]
+//!  cargo run --release -- [--threads | --density | --objects | --load] [--only PATTERN] [--quick]
 //! ```
 //!
 //! `--threads` shows instead what several threads do beside one, `--density` what instances cost while they are idle or
-//! alive, `--objects` what making and collecting objects costs.
+//! alive, `--objects` what making and collecting objects costs, `--load` how long
+//! artifacts of ten to thirty thousand functions take to load.
 //!
 //! Each guest is run by hotfoot and by Wasmtime (pooling, at its default and at its best settings) in turns, in short
 //! batches, in one process; the table shows the median time of one instance and the ratios. Times of shared machines
@@ -13,6 +14,7 @@
 
 mod density;
 mod guests;
+mod load;
 mod objects;
 mod ours;
 mod peer;
@@ -36,6 +38,9 @@ fn main() -> Result<()> {
     }
     if has("--objects") {
         return objects::report(quick);
+    }
+    if has("--load") {
+        return load::report(quick);
     }
     if has("--density") {
         return density::report(quick);
