@@ -17,6 +17,7 @@ mod section;
 mod types;
 pub mod write;
 
+pub use blake3::Hasher;
 pub use defined::{ArrayType, CompositeType, FieldType, FuncType, StorageType, StructType, SubType};
 pub use head::{Key, RECOGNISABLE_LEN, is_artifact, sign};
 pub use info::{

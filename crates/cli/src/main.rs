@@ -49,6 +49,7 @@ fn execute(command: Command) -> anyhow::Result<i32> {
         Command::Settings(args) => cmd::settings::execute(&args),
         Command::Config(args) => cmd::config::execute(&args),
         Command::Preinit(args) => cmd::preinit::execute(&args),
+        Command::Cache(command) => cmd::cache::execute(command),
         Command::Wast(args) => cmd::wast::execute(&args),
         Command::Completions(shell) => cmd::completions::execute(shell),
     }

@@ -10,7 +10,8 @@
 //! ```
 //! A command is followed by its stdout, then its stderr, then its exit code if that is not 0. Words may be quoted with
 //! `'`, `< FILE` gives stdin, and `NAME=VALUE` before the command sets a variable. Commands run in the root of the
-//! repository; `example NAME` runs one of the programs of `examples/`. `$TMP` is a folder that a transcript has to itself;
+//! repository, with a cache of their own; `example NAME` runs one of the programs of `examples/`. `$TMP` is a folder that
+//! a transcript has to itself;
 //! `cat FILE` prints a file of it. `BLESS=1` writes what is seen into the files.
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ fn transcripts() {
     paths.sort();
     assert!(!paths.is_empty(), "there is no transcript in {}", folder.display());
 
+    let _ = fs::remove_dir_all(cache_home());
     let bless = std::env::var_os("BLESS").is_some();
     let mut differences = Vec::new();
     for path in paths {
@@ -78,7 +80,9 @@ fn a_socket_of_the_service_manager_reaches_the_guest() {
         env!("CARGO_BIN_EXE_hotfoot")
     );
     let socket = Stdio::from(OwnedFd::from(listener));
-    let mut child = Command::new("sh").args(["-c", &script]).current_dir(root()).stdin(socket).spawn().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(root()).env("XDG_CACHE_HOME", cache_home()).stdin(socket);
+    let mut child = command.spawn().unwrap();
     let mut peer = TcpStream::connect(address).unwrap();
     peer.write_all(b"ping").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
@@ -86,6 +90,11 @@ fn a_socket_of_the_service_manager_reaches_the_guest() {
     peer.read_to_end(&mut answer).unwrap();
     assert_eq!(answer, b"ping");
     assert!(child.wait().unwrap().success());
+}
+
+/// Where the commands keep their cache: never that of whoever runs the tests.
+fn cache_home() -> &'static str {
+    concat!(env!("CARGO_TARGET_TMPDIR"), "/cache-home")
 }
 
 fn root() -> &'static Path {
@@ -128,7 +137,7 @@ fn run(line: &str) -> String {
         Some("example") => Command::new(example(&words.next().unwrap())),
         other => panic!("no command for a transcript: {other:?} in `{line}`"),
     };
-    command.current_dir(root()).envs(variables).stdin(Stdio::null());
+    command.current_dir(root()).env("XDG_CACHE_HOME", cache_home()).envs(variables).stdin(Stdio::null());
     while let Some(word) = words.next() {
         if word == "<" {
             command.stdin(File::open(root().join(words.next().unwrap())).unwrap());

@@ -1,5 +1,6 @@
 //! WebAssembly to modules: the only file that knows the compiler. Present with the feature `compile`.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,9 +9,11 @@ use hotfoot_compile::{Compiler, Options, Target, WasmFeatures};
 
 pub use hotfoot_compile::Observer as CompileObserver;
 
+use crate::cache::CacheKey;
 use crate::config::{Config, Features, OptLevel};
 use crate::engine::Engine;
 use crate::module::Module;
+use crate::vm::code::ModuleCode;
 
 impl Engine {
     /// The compiler for this engine's settings, made on first use.
@@ -64,8 +67,8 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn new_observed(engine: &Engine, bytes: impl AsRef<[u8]>, observer: &dyn CompileObserver) -> Result<Module> {
-        let artifact = engine.precompile_module_observed(bytes.as_ref(), observer)?;
-        Module::from_own_artifact(engine, &artifact)
+        let bytes = bytes.as_ref();
+        Module::cached(engine, bytes, || engine.precompile_module_observed(bytes, observer))
     }
 
     /// Compiles a module in the binary format.
@@ -73,8 +76,27 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn from_binary(engine: &Engine, binary: &[u8]) -> Result<Module> {
-        let artifact = engine.compile_to_artifact(binary, &())?;
-        Module::from_own_artifact(engine, &artifact)
+        Module::cached(engine, binary, || engine.compile_to_artifact(binary, &()))
+    }
+
+    /// What was compiled from these bytes, from the cache if it is there.
+    fn cached(engine: &Engine, bytes: &[u8], compile: impl FnOnce() -> Result<Vec<u8>>) -> Result<Module> {
+        let Some(cache) = &engine.config().cache else {
+            return Module::from_own_artifact(engine, &compile()?);
+        };
+        let key = CacheKey::new(engine.config(), bytes);
+        let load = |file: &File, check_body| {
+            let check_body = check_body || engine.config().verify_artifact_files;
+            Module::from_foreign_code(engine, ModuleCode::from_file(file)?, check_body)
+        };
+        if let Some(module) = cache.load(&key, load) {
+            return Ok(module);
+        }
+        let artifact = compile()?;
+        let module = Module::from_own_artifact(engine, &artifact)?;
+        // A module that cannot be kept can be used all the same.
+        let _ = cache.store(&key, &artifact);
+        Ok(module)
     }
 
     /// Compiles the module in a file, in the binary or (with the feature `wat`) the text format.

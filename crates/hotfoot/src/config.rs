@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hotfoot_abi::tunables::{Tunables, WASM_PAGE_SIZE};
 
+use crate::cache::Cache;
 use crate::vm::gc::{MAX_RESERVATION, MIN_RESERVATION};
 
 /// How hard the compiler works.
@@ -269,6 +270,7 @@ pub struct Config {
     pub(crate) gc_zeal_alloc_counter: Option<NonZeroU32>,
     pub(crate) verify_artifact_files: bool,
     pub(crate) artifact_key: Option<ArtifactKey>,
+    pub(crate) cache: Option<Cache>,
 }
 
 /// A secret, which does not show in debug output.
@@ -366,6 +368,7 @@ impl Config {
             gc_zeal_alloc_counter: None,
             verify_artifact_files: false,
             artifact_key: None,
+            cache: None,
         }
     }
 
@@ -559,6 +562,13 @@ impl Config {
     /// Default: no key.
     pub fn artifact_key(&mut self, key: [u8; 32]) -> &mut Self {
         self.artifact_key = Some(ArtifactKey(key));
+        self
+    }
+
+    /// Keeps what is compiled, so that the same module is not compiled again, by this process or another. Default: no
+    /// cache.
+    pub fn cache(&mut self, cache: Option<Cache>) -> &mut Self {
+        self.cache = cache;
         self
     }
 

@@ -30,6 +30,8 @@ mod any_ref;
 mod array_ref;
 mod artifact;
 mod backtrace;
+#[cfg_attr(not(feature = "compile"), allow(dead_code))]
+mod cache;
 #[cfg(feature = "compile")]
 mod compiler;
 mod config;
@@ -67,6 +69,7 @@ pub use any_ref::{AnyRef, EqRef};
 pub use array_ref::{ArrayRef, ArrayRefPre};
 pub use artifact::{IncompatibleArtifact, Precompiled};
 pub use backtrace::{FrameInfo, WasmBacktrace};
+pub use cache::{Cache, CacheConfig, CacheError, CacheUsage};
 #[cfg(feature = "compile")]
 pub use compiler::CompileObserver;
 pub use config::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
@@ -108,3 +111,8 @@ pub use vm::view::MemoryView;
 #[doc = include_str!("../../../docs/instances.md")]
 #[doc = include_str!("../../../docs/gc.md")]
 struct Guide;
+
+/// The same, about artifacts.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/artifacts.md")]
+struct ArtifactsGuide;

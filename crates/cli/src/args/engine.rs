@@ -1,7 +1,7 @@
 //! Engine options as an engine configuration: first what the configuration file says, then what the options do.
 
 use anyhow::{Context, Result, anyhow};
-use hotfoot::{Config, Engine, OptLevel};
+use hotfoot::{Cache, Config, Engine, OptLevel};
 use hotfoot_compile::{LEVELS, Target};
 
 use super::features::FeatureSwitch;
@@ -51,8 +51,9 @@ impl EngineArgs {
     ///
     /// # Errors
     /// When the options contradict each other.
-    pub fn engine(&self) -> Result<Engine> {
+    pub fn engine(&self, cache: Option<Cache>) -> Result<Engine> {
         let mut config = Config::new();
+        config.cache(cache);
         self.apply(&mut config)?;
         Engine::new(&config).context("these engine options do not work")
     }

@@ -38,6 +38,12 @@ Examples:
   hotfoot run --invoke neg lib.wasm -1.5     … and floats also as nan or inf
   hotfoot run --allow-precompiled app.hotfoot  load what `hotfoot compile app.wasm` made";
 
+const CACHE_EXAMPLES: &str = "\
+Examples:
+  hotfoot cache stats                     how much is in it
+  hotfoot run --no-cache app.wasm         run once without it
+  XDG_CACHE_HOME=/var/cache hotfoot …     keep it in /var/cache/hotfoot instead of ~/.cache/hotfoot";
+
 /// Run WebAssembly programs, quickly and isolated.
 #[derive(Parser)]
 #[command(
@@ -78,12 +84,26 @@ pub enum Command {
     Preinit(PreinitArgs),
     /// Run specification scripts (.wast): files, or folders with all scripts in them
     Wast(WastArgs),
+    /// Show or clear the cache of compiled modules, from which `run` starts a module that it has seen before
+    #[command(subcommand, after_help = CACHE_EXAMPLES)]
+    Cache(CacheCommand),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  hotfoot completions bash > ~/.local/share/bash-completion/completions/hotfoot")]
     Completions {
         /// The shell to write for
         shell: Shell,
     },
+}
+
+/// What to do with the cache.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Print the directory that it is in
+    Dir,
+    /// Print how many modules it holds, and their size
+    Stats,
+    /// Remove everything in it; programs that are running are not affected
+    Clear,
 }
 
 /// The options of `hotfoot run`.
@@ -133,6 +153,10 @@ pub struct LowRunArgs {
     /// Accept artifacts of `hotfoot compile`, too: they are machine code, so say this only of files that you trust
     #[arg(long)]
     pub allow_precompiled: bool,
+
+    /// Compile anew, and keep nothing in the cache of compiled modules (see `hotfoot cache`)
+    #[arg(long)]
+    pub no_cache: bool,
 
     /// The module: a .wasm or .wat file, or - for standard input; then the arguments of the program
     #[arg(value_name = "FILE [ARGS]", required = true, trailing_var_arg = true, num_args = 1..)]

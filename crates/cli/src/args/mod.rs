@@ -18,7 +18,7 @@ use clap_complete::Shell;
 use crate::ui;
 pub use engine::{EngineArgs, known_target};
 pub use features::{FeatureName, feature_names, is_switch};
-pub use low::WastArgs;
+pub use low::{CacheCommand, WastArgs};
 pub use preinit::{Emit, PreinitArgs, ReportFormat};
 pub use run::{RunArgs, Source};
 pub use tools::{CompileArgs, ConfigArgs, ConfigCommand, ExploreArgs, InspectArgs, ObjdumpArgs, SettingsArgs};
@@ -44,6 +44,8 @@ pub enum Command {
     Preinit(PreinitArgs),
     /// Run specification scripts.
     Wast(WastArgs),
+    /// Show or clear the cache.
+    Cache(CacheCommand),
     /// Print a completion script.
     Completions(Shell),
 }
@@ -80,6 +82,7 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Command> {
         low::Command::Config(args) => Command::Config(args),
         low::Command::Preinit(preinit) => Command::Preinit(preinit),
         low::Command::Wast(wast) => Command::Wast(wast),
+        low::Command::Cache(command) => Command::Cache(command),
         low::Command::Completions { shell } => Command::Completions(shell),
     })
 }

@@ -44,6 +44,8 @@ pub struct RunArgs {
     pub timeout: Option<Duration>,
     /// Whether to provide `bench.start` and `bench.end`.
     pub bench_imports: bool,
+    /// Whether to use the cache of compiled modules.
+    pub cache: bool,
     /// Whether to say how long each step took.
     pub time: bool,
     /// Whether artifacts are trusted.
@@ -73,6 +75,7 @@ impl RunArgs {
             preloads: low.preloads,
             timeout: low.timeout,
             bench_imports: low.bench_imports,
+            cache: !low.no_cache,
             time: low.time,
             allow_precompiled: low.allow_precompiled,
             engine: EngineArgs::new(&low.engine)?,

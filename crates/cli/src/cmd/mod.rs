@@ -1,5 +1,6 @@
 //! The commands, one file each. A command returns the exit code, or an error that says why the input is bad.
 
+pub mod cache;
 pub mod compile;
 pub mod completions;
 pub mod config;

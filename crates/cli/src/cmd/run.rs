@@ -9,6 +9,7 @@ use hotfoot::{ExternType, Func, Instance, InstancePre, Linker, Module, Store, Va
 use hotfoot_wasi::{WasiCtx, p0, p1};
 
 use crate::args::{RunArgs, Source};
+use crate::cmd::cache;
 use crate::input::Input;
 use crate::stop::Stop;
 use crate::stopwatch::Stopwatch;
@@ -31,7 +32,8 @@ pub fn execute(args: &RunArgs) -> Result<i32> {
 }
 
 fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
-    let engine = args.engine.engine()?;
+    let cache = if args.cache { cache::for_runs() } else { None };
+    let engine = args.engine.engine(cache)?;
     let program = args.source.to_string();
     let input = Input::open(&args.source)?;
     let own_args = if args.invoke.is_none() { words(args)? } else { Vec::new() };

@@ -1,5 +1,6 @@
 //! A mapped artifact: machine code that can run and tables that are read where they lie.
 
+use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::path::Path;
@@ -40,10 +41,9 @@ impl ModuleCode {
     }
 
     /// Maps an artifact's file and uses it in place: what is not needed is never read, and processes share its pages.
-    pub fn from_file(path: &Path) -> Result<ModuleCode> {
-        let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        let (map, len) = Mmap::file(&file).with_context(|| format!("cannot map {}", path.display()))?;
-        ModuleCode::new(map, len).with_context(|| format!("cannot load {}", path.display()))
+    pub fn from_file(file: &File) -> Result<ModuleCode> {
+        let (map, len) = Mmap::file(file).context("cannot map the artifact's file")?;
+        ModuleCode::new(map, len)
     }
 
     fn new(mut map: Mmap, len: usize) -> Result<ModuleCode> {
@@ -145,8 +145,12 @@ impl Module {
     ///
     /// [`Config::verify_artifact_files`]: crate::Config::verify_artifact_files
     pub unsafe fn deserialize_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Module> {
-        let code = ModuleCode::from_file(path.as_ref())?;
-        Module::from_foreign_code(engine, code, engine.config().verify_artifact_files)
+        let path = path.as_ref();
+        let load = || {
+            let code = ModuleCode::from_file(&File::open(path)?)?;
+            Module::from_foreign_code(engine, code, engine.config().verify_artifact_files)
+        };
+        load().with_context(|| format!("cannot load {}", path.display()))
     }
 }
 

@@ -113,7 +113,7 @@ fn an_artifact_with_other_results_is_refused_by_name() {
             |config| config.cranelift_flag_set("enable_heap_access_spectre_mitigation", "false"),
             "enable_heap_access_spectre_mitigation=false",
         ),
-        (|config| config.cranelift_flag_enable("enable_pinned_reg"), "enable_pinned_reg=true"),
+        (|config| config.cranelift_flag_set("enable_alias_analysis", "false"), "enable_alias_analysis=false"),
     ];
     let engine = Engine::default();
     let bytes = engine.precompile_module(TEXT.as_bytes()).unwrap();

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod branch_hints;
+mod cache;
 mod calls;
 mod determinism;
 mod engines;

@@ -151,15 +151,25 @@ pub fn synchronize_instructions(start: *const u8, len: usize) {
     unsafe { std::arch::asm!("dsb ish", "isb", options(nostack)) };
 }
 
-/// Whether this processor has an extension, by the code generator's name for it. Unknown names are refused.
+/// Extensions of the processor by the code generator's names for them, and how to ask for each.
+const ISA_FLAGS: [(&str, fn() -> bool); 9] = [
+    ("has_lse", || std::arch::is_aarch64_feature_detected!("lse")),
+    ("has_pauth", || std::arch::is_aarch64_feature_detected!("paca")),
+    ("has_dotprod", || std::arch::is_aarch64_feature_detected!("dotprod")),
+    ("has_i8mm", || std::arch::is_aarch64_feature_detected!("i8mm")),
+    ("has_fp16", || std::arch::is_aarch64_feature_detected!("fp16")),
+    ("use_csdb", || true),
+    ("sign_return_address", || true),
+    ("sign_return_address_all", || true),
+    ("sign_return_address_with_bkey", || true),
+];
+
+/// The extensions that this processor has, by the code generator's names.
+pub fn isa_flags() -> impl Iterator<Item = &'static str> {
+    ISA_FLAGS.iter().filter(|(_, has)| has()).map(|(name, _)| *name)
+}
+
+/// Whether this processor has an extension. Unknown names are refused.
 pub fn has_isa_flag(flag: &str) -> bool {
-    match flag {
-        "has_lse" => std::arch::is_aarch64_feature_detected!("lse"),
-        "has_pauth" => std::arch::is_aarch64_feature_detected!("paca"),
-        "has_dotprod" => std::arch::is_aarch64_feature_detected!("dotprod"),
-        "has_i8mm" => std::arch::is_aarch64_feature_detected!("i8mm"),
-        "has_fp16" => std::arch::is_aarch64_feature_detected!("fp16"),
-        "use_csdb" | "sign_return_address" | "sign_return_address_all" | "sign_return_address_with_bkey" => true,
-        _ => false,
-    }
+    ISA_FLAGS.iter().any(|(name, has)| *name == flag && has())
 }

@@ -146,28 +146,35 @@ pub fn resume_at(context: &mut ucontext_t, function: usize, argument: usize) {
 /// Makes freshly written code visible to instruction fetch; this processor does so by itself.
 pub fn synchronize_instructions(_start: *const u8, _len: usize) {}
 
-/// Whether this processor has an extension, by the code generator's name for it. Unknown names are refused.
+/// Extensions of the processor by the code generator's names for them, and how to ask for each.
+const ISA_FLAGS: [(&str, fn() -> bool); 19] = [
+    ("has_cmpxchg16b", || is_x86_feature_detected!("cmpxchg16b")),
+    ("has_sse3", || is_x86_feature_detected!("sse3")),
+    ("has_ssse3", || is_x86_feature_detected!("ssse3")),
+    ("has_sse41", || is_x86_feature_detected!("sse4.1")),
+    ("has_sse42", || is_x86_feature_detected!("sse4.2")),
+    ("has_avx", || is_x86_feature_detected!("avx")),
+    ("has_avx2", || is_x86_feature_detected!("avx2")),
+    ("has_fma", || is_x86_feature_detected!("fma")),
+    ("has_popcnt", || is_x86_feature_detected!("popcnt")),
+    ("has_bmi1", || is_x86_feature_detected!("bmi1")),
+    ("has_bmi2", || is_x86_feature_detected!("bmi2")),
+    ("has_lzcnt", || is_x86_feature_detected!("lzcnt")),
+    ("has_avx_vnni", || is_x86_feature_detected!("avxvnni")),
+    ("has_avx512vnni", || is_x86_feature_detected!("avx512vnni")),
+    ("has_avx512f", || is_x86_feature_detected!("avx512f")),
+    ("has_avx512dq", || is_x86_feature_detected!("avx512dq")),
+    ("has_avx512vl", || is_x86_feature_detected!("avx512vl")),
+    ("has_avx512vbmi", || is_x86_feature_detected!("avx512vbmi")),
+    ("has_avx512bitalg", || is_x86_feature_detected!("avx512bitalg")),
+];
+
+/// The extensions that this processor has, by the code generator's names.
+pub fn isa_flags() -> impl Iterator<Item = &'static str> {
+    ISA_FLAGS.iter().filter(|(_, has)| has()).map(|(name, _)| *name)
+}
+
+/// Whether this processor has an extension. Unknown names are refused.
 pub fn has_isa_flag(flag: &str) -> bool {
-    match flag {
-        "has_cmpxchg16b" => is_x86_feature_detected!("cmpxchg16b"),
-        "has_sse3" => is_x86_feature_detected!("sse3"),
-        "has_ssse3" => is_x86_feature_detected!("ssse3"),
-        "has_sse41" => is_x86_feature_detected!("sse4.1"),
-        "has_sse42" => is_x86_feature_detected!("sse4.2"),
-        "has_avx" => is_x86_feature_detected!("avx"),
-        "has_avx2" => is_x86_feature_detected!("avx2"),
-        "has_fma" => is_x86_feature_detected!("fma"),
-        "has_popcnt" => is_x86_feature_detected!("popcnt"),
-        "has_bmi1" => is_x86_feature_detected!("bmi1"),
-        "has_bmi2" => is_x86_feature_detected!("bmi2"),
-        "has_lzcnt" => is_x86_feature_detected!("lzcnt"),
-        "has_avx_vnni" => is_x86_feature_detected!("avxvnni"),
-        "has_avx512vnni" => is_x86_feature_detected!("avx512vnni"),
-        "has_avx512f" => is_x86_feature_detected!("avx512f"),
-        "has_avx512dq" => is_x86_feature_detected!("avx512dq"),
-        "has_avx512vl" => is_x86_feature_detected!("avx512vl"),
-        "has_avx512vbmi" => is_x86_feature_detected!("avx512vbmi"),
-        "has_avx512bitalg" => is_x86_feature_detected!("avx512bitalg"),
-        _ => false,
-    }
+    ISA_FLAGS.iter().any(|(name, has)| *name == flag && has())
 }
