@@ -138,7 +138,8 @@ impl CacheKey {
     /// The key of what an engine with these settings makes of a module.
     pub(crate) fn new(config: &Config, module: &[u8]) -> CacheKey {
         // Everything that is in a Config, so that nothing that matters can be forgotten; the cache itself does not.
-        let settings = Config { cache: None, ..config.clone() };
+        let mut settings = config.clone();
+        settings.cache = None;
         // A program that was built again may have another compiler in it.
         let program = std::fs::metadata("/proc/self/exe").map_or((0, 0), |exe| (exe.len(), exe.mtime_nsec()));
         let extensions: Vec<&str> = arch::isa_flags().collect();

@@ -81,12 +81,14 @@ impl Module {
 
     /// What was compiled from these bytes, from the cache if it is there.
     fn cached(engine: &Engine, bytes: &[u8], compile: impl FnOnce() -> Result<Vec<u8>>) -> Result<Module> {
-        let Some(cache) = &engine.config().cache else {
+        let config = engine.config();
+        // Who wants to see the code generator's input wants it to run.
+        let Some(cache) = config.cache.as_ref().filter(|_| config.emit_clif.is_none()) else {
             return Module::from_own_artifact(engine, &compile()?);
         };
-        let key = CacheKey::new(engine.config(), bytes);
+        let key = CacheKey::new(config, bytes);
         let load = |file: &File, check_body| {
-            let check_body = check_body || engine.config().verify_artifact_files;
+            let check_body = check_body || config.verify_artifact_files;
             Module::from_foreign_code(engine, ModuleCode::from_file(file)?, check_body)
         };
         if let Some(module) = cache.load(&key, load) {

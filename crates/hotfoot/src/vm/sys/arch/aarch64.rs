@@ -151,8 +151,10 @@ pub fn synchronize_instructions(start: *const u8, len: usize) {
     unsafe { std::arch::asm!("dsb ish", "isb", options(nostack)) };
 }
 
-/// Extensions of the processor by the code generator's names for them, and how to ask for each.
-const ISA_FLAGS: [(&str, fn() -> bool); 9] = [
+/// An extension of the processor: the code generator's name for it, and how to ask for it.
+type IsaFlag = (&'static str, fn() -> bool);
+
+const ISA_FLAGS: [IsaFlag; 9] = [
     ("has_lse", || std::arch::is_aarch64_feature_detected!("lse")),
     ("has_pauth", || std::arch::is_aarch64_feature_detected!("paca")),
     ("has_dotprod", || std::arch::is_aarch64_feature_detected!("dotprod")),

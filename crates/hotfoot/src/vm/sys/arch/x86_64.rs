@@ -146,8 +146,10 @@ pub fn resume_at(context: &mut ucontext_t, function: usize, argument: usize) {
 /// Makes freshly written code visible to instruction fetch; this processor does so by itself.
 pub fn synchronize_instructions(_start: *const u8, _len: usize) {}
 
-/// Extensions of the processor by the code generator's names for them, and how to ask for each.
-const ISA_FLAGS: [(&str, fn() -> bool); 19] = [
+/// An extension of the processor: the code generator's name for it, and how to ask for it.
+type IsaFlag = (&'static str, fn() -> bool);
+
+const ISA_FLAGS: [IsaFlag; 19] = [
     ("has_cmpxchg16b", || is_x86_feature_detected!("cmpxchg16b")),
     ("has_sse3", || is_x86_feature_detected!("sse3")),
     ("has_ssse3", || is_x86_feature_detected!("ssse3")),
