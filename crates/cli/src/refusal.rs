@@ -64,7 +64,7 @@ mod tests {
     fn message(text: &str, words: &str) -> String {
         let engine = args::engine(words);
         let bytes = wat::parse_str(text).unwrap();
-        let error = Module::new(&engine.engine(None).unwrap(), &bytes).unwrap_err();
+        let error = Module::new(&engine.engine().unwrap(), &bytes).unwrap_err();
         explain(&error, &bytes, &engine, "`x`").to_string()
     }
 

@@ -51,7 +51,15 @@ impl EngineArgs {
     ///
     /// # Errors
     /// When the options contradict each other.
-    pub fn engine(&self, cache: Option<Cache>) -> Result<Engine> {
+    pub fn engine(&self) -> Result<Engine> {
+        self.engine_with_cache(None)
+    }
+
+    /// Makes the engine, with a cache for what it compiles.
+    ///
+    /// # Errors
+    /// As [`EngineArgs::engine`].
+    pub fn engine_with_cache(&self, cache: Option<Cache>) -> Result<Engine> {
         let mut config = Config::new();
         config.cache(cache);
         self.apply(&mut config)?;

@@ -10,7 +10,7 @@ use crate::{progress, refusal};
 /// Compiles and writes.
 pub fn execute(args: &CompileArgs) -> Result<i32> {
     let options = EngineArgs::for_target(&args.engine, &args.target)?;
-    let engine = options.engine(None)?;
+    let engine = options.engine()?;
     let output = Output::new(args.output.as_ref(), &args.file, "hotfoot")?;
     let name = args.file.to_string();
     let Input::Module(wasm) = Input::open(&args.file)? else {

@@ -33,7 +33,7 @@ pub fn execute(args: &RunArgs) -> Result<i32> {
 
 fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let cache = if args.cache { cache::for_runs() } else { None };
-    let engine = args.engine.engine(cache)?;
+    let engine = args.engine.engine_with_cache(cache)?;
     let program = args.source.to_string();
     let input = Input::open(&args.source)?;
     let own_args = if args.invoke.is_none() { words(args)? } else { Vec::new() };
