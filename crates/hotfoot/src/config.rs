@@ -86,6 +86,7 @@ pub struct PoolingAllocationConfig {
     pub(crate) total_core_instances: u32,
     pub(crate) total_memories: u32,
     pub(crate) total_tables: u32,
+    pub(crate) total_stacks: u32,
     pub(crate) max_memory_size: usize,
     pub(crate) table_elements: usize,
     pub(crate) max_memories_per_module: u32,
@@ -125,6 +126,8 @@ pool_limits! {
     total_memories: u32;
     /// How many tables the engine's pooled instances may have, in use and idle. Default: 10,000.
     total_tables: u32;
+    /// How many stacks for asynchronous calls the engine may have, in use and idle. Default: 10,000.
+    total_stacks: u32;
     /// How many bytes a memory of a pooled instance may have: a module that begins with more is refused, and growing
     /// beyond it fails. Default: no limit but the memory's own.
     max_memory_size: usize;
@@ -166,6 +169,7 @@ impl PoolingAllocationConfig {
             total_core_instances: 10_000,
             total_memories: 10_000,
             total_tables: 10_000,
+            total_stacks: 10_000,
             max_memory_size: usize::MAX,
             table_elements: usize::MAX,
             max_memories_per_module: u32::MAX,
@@ -264,6 +268,8 @@ pub struct Config {
     pub(crate) generate_address_map: bool,
     pub(crate) emit_clif: Option<PathBuf>,
     pub(crate) max_wasm_stack: usize,
+    pub(crate) async_stack_size: usize,
+    pub(crate) async_support: bool,
     pub(crate) wasm_backtrace_max_frames: usize,
     pub(crate) allocation_strategy: InstanceAllocationStrategy,
     pub(crate) gc_heap_reservation: u64,
@@ -362,6 +368,8 @@ impl Config {
             generate_address_map: false,
             emit_clif: None,
             max_wasm_stack: 512 << 10,
+            async_stack_size: 2 << 20,
+            async_support: false,
             wasm_backtrace_max_frames: 20,
             allocation_strategy: InstanceAllocationStrategy::default(),
             gc_heap_reservation: MAX_RESERVATION,
@@ -509,6 +517,20 @@ impl Config {
     /// 512 KiB.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
         self.max_wasm_stack = bytes;
+        self
+    }
+
+    /// Says that calls will be asynchronous, so that [`Engine::new`](crate::Engine::new) refuses stacks that are too small
+    /// for that. Asynchronous functions and calls can be used without. Default: off.
+    pub fn async_support(&mut self, enable: bool) -> &mut Self {
+        self.async_support = enable;
+        self
+    }
+
+    /// Stack of an asynchronous call, in bytes: what [`Config::max_wasm_stack`] gives the guest, and the rest for the host
+    /// functions that it calls. Default: 2 MiB.
+    pub fn async_stack_size(&mut self, bytes: usize) -> &mut Self {
+        self.async_stack_size = bytes;
         self
     }
 

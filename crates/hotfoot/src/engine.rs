@@ -13,6 +13,7 @@ use crate::types::registry::TypeRegistry;
 use crate::vm::allocator::{InstanceAllocator, OnDemand};
 use crate::vm::context::IdleStore;
 use crate::vm::gc::{MAX_RESERVATION, MIN_RESERVATION};
+use crate::vm::stacks::Stacks;
 use crate::vm::stock::Stock;
 use crate::vm::sys::page::address_space_limit;
 use crate::vm::sys::{pagemap, signal};
@@ -38,6 +39,7 @@ pub struct Shared {
     handles: AtomicUsize,
     stores: Stock<Shared, IdleStore>,
     epoch: Epoch,
+    stacks: Stacks,
     pools: Arc<Pools>,
     config: Config,
     types: Arc<TypeRegistry>,
@@ -45,6 +47,9 @@ pub struct Shared {
     /// Made when something is compiled first; see `compiler`.
     compiler: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
+
+/// Stack that host functions, signal handlers and the runtime need at least, in bytes.
+const ASYNC_HOST_STACK: usize = 128 << 10;
 
 /// The engine's epoch, on a cache line that nothing else is written on.
 #[derive(Debug, Default)]
@@ -98,6 +103,12 @@ impl Engine {
             "`gc_heap_reservation` must be between {MIN_RESERVATION} and {MAX_RESERVATION} bytes, but is {}",
             config.gc_heap_reservation
         );
+        let (guest, all) = (config.max_wasm_stack, config.async_stack_size);
+        ensure!(
+            !config.async_support || guest.saturating_add(ASYNC_HOST_STACK) <= all,
+            "a guest may use {guest} of the {all} bytes of stack that an asynchronous call has, which leaves the host less \
+             than {ASYNC_HOST_STACK}: raise `async_stack_size` or lower `max_wasm_stack`"
+        );
         if let InstanceAllocationStrategy::Pooling(pool) = &config.allocation_strategy {
             check_pool(pool)?;
         }
@@ -122,6 +133,7 @@ impl Engine {
             handles: AtomicUsize::new(1),
             stores: Stock::new(),
             epoch: Epoch::default(),
+            stacks: Stacks::default(),
             pools: Arc::default(),
             config,
             types: Arc::new(TypeRegistry::new().context("cannot reserve address space for the engine's types")?),
@@ -141,6 +153,11 @@ impl Engine {
     /// handlers.
     pub fn increment_epoch(&self) {
         self.shared.epoch.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Stacks for asynchronous calls.
+    pub(crate) fn stacks(&self) -> &Stacks {
+        &self.shared.stacks
     }
 
     /// The current epoch.

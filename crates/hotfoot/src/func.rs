@@ -9,7 +9,8 @@ use crate::typed::{IntoFunc, TypedFunc};
 use crate::types::FuncType;
 use crate::value::Val;
 use crate::vm::call::{self, TypedHandle};
-use crate::vm::convert::{WasmParams, WasmResults};
+use crate::vm::convert::{WasmParams, WasmResults, WasmRet};
+use crate::vm::fiber::OnFiber;
 use crate::vm::hostcall::{self, Caller};
 use crate::vm::store::{FuncPtr, StoreId, VmStore};
 
@@ -81,6 +82,55 @@ impl Func {
         let mut store = store.as_context_mut();
         check_store(self.store, store.vm());
         call::call_values(store, self.pointer, params, results)
+    }
+
+    /// A host function that may wait, of a type that is known only at run time; see [`Func::wrap_async`].
+    pub fn new_async<T: Send + 'static>(
+        mut store: impl AsContextMut<Data = T>,
+        ty: FuncType,
+        func: impl for<'a> Fn(Caller<'a, T>, &'a [Val], &'a mut [Val]) -> Box<dyn Future<Output = Result<()>> + Send + 'a>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Func {
+        let mut store = store.as_context_mut();
+        let ty = ty.adopted_by(store.engine());
+        let func = hostcall::untyped_async(store.engine(), ty, func);
+        let pointer = store.vm().new_host_func(func);
+        Func { store: store.vm().id(), pointer }
+    }
+
+    /// A host function that may wait: it gives a future, and the guest is suspended until that is done. Guests that call
+    /// it must be called by [`Func::call_async`] or [`TypedFunc::call_async`].
+    pub fn wrap_async<T: Send + 'static, Params: WasmParams, Results: WasmRet>(
+        mut store: impl AsContextMut<Data = T>,
+        func: impl for<'a> Fn(Caller<'a, T>, Params) -> Box<dyn Future<Output = Results> + Send + 'a>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Func {
+        let mut store = store.as_context_mut();
+        let func = hostcall::typed_async(store.engine(), func);
+        let pointer = store.vm().new_host_func(func);
+        Func { store: store.vm().id(), pointer }
+    }
+
+    /// Calls the function; host functions that it calls may wait, and it may yield at deadlines. A future that is dropped
+    /// before it is done stops the guest.
+    ///
+    /// # Errors
+    /// As [`Func::call`].
+    ///
+    /// # Panics
+    /// As [`Func::call`].
+    pub async fn call_async<T: Send + 'static>(
+        &self,
+        mut store: impl AsContextMut<Data = T>,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> Result<()> {
+        let store = store.as_context_mut();
+        OnFiber::new(store, |store| self.call(store, params, results)).await?
     }
 
     /// The function as one of a Rust type, which makes calls fast.

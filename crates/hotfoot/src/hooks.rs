@@ -40,6 +40,8 @@ pub enum UpdateDeadline {
     Interrupt,
     /// Let it run on for so many epochs.
     Continue(u64),
+    /// Let other futures run, then let it run on for so many epochs. An error in a call that is not asynchronous.
+    Yield(u64),
 }
 
 impl<T: 'static> StoreContext<'_, T> {

@@ -19,6 +19,7 @@ use crate::tag::Tag;
 use crate::typed::TypedFunc;
 use crate::vm::call;
 use crate::vm::convert::{WasmParams, WasmResults};
+use crate::vm::fiber::OnFiber;
 use crate::vm::pre::{self, Member, MemberImport, Pool, PoolHandle};
 use crate::vm::store::{StoreId, VmStore};
 
@@ -57,6 +58,19 @@ impl Instance {
             values.push(definition.import_value(store.vm(), import)?);
         }
         Instance::from_values(store, module, &values)
+    }
+
+    /// As [`Instance::new`]; what the start function calls may wait.
+    ///
+    /// # Errors
+    /// As [`Instance::new`].
+    pub async fn new_async<T: Send + 'static>(
+        mut store: impl AsContextMut<Data = T>,
+        module: &Module,
+        imports: &[Extern],
+    ) -> Result<Instance> {
+        let store = store.as_context_mut();
+        OnFiber::new(store, |store| Instance::new(store, module, imports)).await?
     }
 
     pub(crate) fn from_values<T: 'static>(
@@ -371,6 +385,18 @@ impl<T: 'static> InstancePre<T> {
     /// The module.
     pub fn module(&self) -> &Module {
         &self.template.module
+    }
+
+    /// As [`InstancePre::instantiate`]; what the start function calls may wait.
+    ///
+    /// # Errors
+    /// As [`InstancePre::instantiate`].
+    pub async fn instantiate_async(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance>
+    where
+        T: Send,
+    {
+        let store = store.as_context_mut();
+        OnFiber::new(store, |store| self.instantiate(store)).await?
     }
 
     /// Makes an instance and runs its start function.

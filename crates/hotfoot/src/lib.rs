@@ -110,6 +110,8 @@ pub use vm::view::MemoryView;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/instances.md")]
 #[doc = include_str!("../../../docs/gc.md")]
+#[doc = include_str!("../../../docs/interruption.md")]
+#[doc = include_str!("../../../docs/async.md")]
 struct Guide;
 
 /// The same, about artifacts.

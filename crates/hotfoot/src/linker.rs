@@ -15,6 +15,8 @@ use crate::store::{AsContext, AsContextMut};
 use crate::typed::{HostFuncHandle, IntoFunc};
 use crate::types::{ExternType, FuncType, ImportType, matching};
 use crate::value::Val;
+use crate::vm::convert::{WasmParams, WasmRet};
+use crate::vm::fiber::OnFiber;
 use crate::vm::hostcall::{self, Caller};
 use crate::vm::instance::ImportValue;
 use crate::vm::store::VmStore;
@@ -225,6 +227,60 @@ impl<T: 'static> Linker<T> {
     ) -> Result<&mut Self> {
         let func = func.into_host_func(&self.engine);
         self.insert(module, name, Definition::HostFunc(func))
+    }
+
+    /// Defines a name as a host function that may wait; see [`Func::wrap_async`].
+    ///
+    /// # Errors
+    /// When the name is defined already.
+    pub fn func_wrap_async<Params: WasmParams, Results: WasmRet>(
+        &mut self,
+        module: &str,
+        name: &str,
+        func: impl for<'a> Fn(Caller<'a, T>, Params) -> Box<dyn Future<Output = Results> + Send + 'a>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<&mut Self>
+    where
+        T: Send,
+    {
+        let func = hostcall::typed_async(&self.engine, func);
+        self.insert(module, name, Definition::HostFunc(func))
+    }
+
+    /// Defines a name as a host function that may wait, of a type that is known only at run time; see [`Func::new_async`].
+    ///
+    /// # Errors
+    /// When the name is defined already.
+    pub fn func_new_async(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        func: impl for<'a> Fn(Caller<'a, T>, &'a [Val], &'a mut [Val]) -> Box<dyn Future<Output = Result<()>> + Send + 'a>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<&mut Self>
+    where
+        T: Send,
+    {
+        let ty = ty.adopted_by(&self.engine);
+        let func = hostcall::untyped_async(&self.engine, ty, func);
+        self.insert(module, name, Definition::HostFunc(func))
+    }
+
+    /// As [`Linker::instantiate`]; what the start function calls may wait.
+    ///
+    /// # Errors
+    /// As [`Linker::instantiate`].
+    pub async fn instantiate_async(&self, mut store: impl AsContextMut<Data = T>, module: &Module) -> Result<Instance>
+    where
+        T: Send,
+    {
+        let store = store.as_context_mut();
+        OnFiber::new(store, |store| self.instantiate(store, module)).await?
     }
 
     /// Defines a name as a host function of a type that is known only at run time; see [`Func::new`].

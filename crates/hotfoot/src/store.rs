@@ -1,8 +1,9 @@
 //! The store, as the API shows it: who owns instances, and how everything that needs a store takes one.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::engine::Engine;
 use crate::hooks::{CallHook, UpdateDeadline};
@@ -152,11 +153,27 @@ impl<T: 'static> Store<T> {
         self.inner.context_mut().set_epoch_callback(None);
     }
 
+    /// At the epoch deadline, lets other futures run, and then the guest for so many epochs. Calls must be asynchronous.
+    pub fn epoch_deadline_async_yield_and_update(&mut self, delta: u64) {
+        self.epoch_deadline_callback(move |_| Ok(UpdateDeadline::Yield(delta)));
+    }
+
+    /// Lets other futures run whenever so much fuel was consumed; `None` does not. Calls must be asynchronous.
+    ///
+    /// # Errors
+    /// When the engine's code consumes no fuel, or the interval is 0.
+    pub fn fuel_async_yield_interval(&mut self, interval: Option<u64>) -> Result<()> {
+        let interval = interval.map(|fuel| NonZeroU64::new(fuel).context("the interval must not be 0")).transpose()?;
+        self.inner.context_mut().vm().set_fuel_interval(interval)
+    }
+
     /// At the epoch deadline, asks what to do. An error stops the guest and comes back to whoever called it.
     pub fn epoch_deadline_callback(
         &mut self,
         callback: impl FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync + 'static,
     ) {
+        // It may answer with a yield.
+        self.inner.context_mut().vm().allow_yields();
         self.inner.context_mut().set_epoch_callback(Some(Box::new(callback)));
     }
 

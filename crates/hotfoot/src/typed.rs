@@ -11,6 +11,7 @@ use crate::func::Func;
 use crate::store::AsContextMut;
 use crate::vm::call::{self, TypedHandle};
 use crate::vm::convert::{WasmParams, WasmResults, WasmRet, WasmTy, for_each_arity};
+use crate::vm::fiber::OnFiber;
 use crate::vm::hostcall::{self, AnyHostFunc, Caller};
 
 /// A function of a known type; see [`Func::typed`].
@@ -55,6 +56,23 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         let mut store = store.as_context_mut();
         check_store(self.func.store_id(), store.vm());
         call::call_typed(store, self.handle, params)
+    }
+
+    /// Calls the function; host functions that it calls may wait, and it may yield at deadlines. A future that is dropped
+    /// before it is done stops the guest.
+    ///
+    /// # Errors
+    /// As [`TypedFunc::call`].
+    ///
+    /// # Panics
+    /// As [`TypedFunc::call`].
+    pub async fn call_async<T: Send + 'static>(
+        &self,
+        mut store: impl AsContextMut<Data = T>,
+        params: Params,
+    ) -> Result<Results> {
+        let store = store.as_context_mut();
+        OnFiber::new(store, |store| self.call(store, params)).await?
     }
 }
 

@@ -25,17 +25,30 @@ thread_local! {
 pub struct Activation {
     /// Stack pointer inside `arch::enter`, from which `arch::unwind` continues.
     entry_sp: usize,
-    previous: *const Activation,
+    previous: Cell<*const Activation>,
     store: NonNull<VmStore>,
     /// Where the store's previous stay in compiled code was left, for backtraces.
     outer_exit: (usize, usize),
     /// Set by the signal handler for the trap exit.
     fault: Cell<Option<(TrapCode, Stop)>>,
+    /// It is no stay in compiled code, but where a fiber begins.
+    base: bool,
 }
 
 impl Activation {
     /// For `arch`: where `enter` puts the stack pointer.
     pub const ENTRY_SP_OFFSET: usize = offset_of!(Activation, entry_sp);
+
+    /// The oldest link of a fiber.
+    pub fn base(store: NonNull<VmStore>) -> Activation {
+        let previous = Cell::new(ptr::null());
+        Activation { entry_sp: 0, previous, store, outer_exit: (0, 0), fault: Cell::new(None), base: true }
+    }
+
+    /// Makes this the next link after another.
+    pub fn link(&self, previous: *const Activation) {
+        self.previous.set(previous);
+    }
 
     /// Frame pointer of the `enter` frame: where a walk over compiled frames ends.
     pub fn entry_frame(&self) -> usize {
@@ -53,18 +66,47 @@ impl Activation {
     }
 }
 
+/// The newest link. Not inlined: its callers may be continued by another thread, and must not keep the address of this
+/// thread's variable.
+#[inline(never)]
+fn newest() -> *const Activation {
+    CURRENT.get()
+}
+
+/// Sets the newest link, and returns what it was. Not inlined, as `newest`.
+///
+/// # Safety
+/// S9: the link and those before it are alive until it is replaced again.
+#[inline(never)]
+pub unsafe fn replace_newest(next: *const Activation) -> *const Activation {
+    CURRENT.replace(next)
+}
+
 /// The thread's activations, newest first.
 ///
 /// # Safety
 /// S9: the references must not be kept past the calls that they describe.
 pub unsafe fn chain<'a>() -> impl Iterator<Item = &'a Activation> {
-    let mut next = CURRENT.get();
-    std::iter::from_fn(move || {
-        // SAFETY: S9, a non-null link points into a frame of this thread that has not returned.
+    let mut next = newest();
+    let links = std::iter::from_fn(move || {
+        // SAFETY: S9, a non-null link points into a frame that has not returned.
         let activation = unsafe { next.as_ref() }?;
-        next = activation.previous;
+        next = activation.previous.get();
         Some(activation)
-    })
+    });
+    links.filter(|activation| !activation.base)
+}
+
+/// The base of the fiber that runs, if it has entered no guest, or itself entered the newest.
+pub fn base_of_newest<'a>() -> Option<&'a Activation> {
+    // SAFETY: S9, a non-null link points into a frame that has not returned, or into the future that is being polled.
+    unsafe {
+        let newest = newest().as_ref()?;
+        if newest.base {
+            return Some(newest);
+        }
+        newest.previous.get().as_ref().filter(|previous| previous.base)
+    }
 }
 
 /// Runs `func` with its arguments in `slots`, where the results are left.
@@ -72,6 +114,7 @@ pub unsafe fn chain<'a>() -> impl Iterator<Item = &'a Activation> {
 /// # Safety
 /// S1, S2: `store` is the pinned store that `func` belongs to and no Rust reference into it is alive. S7: `slots`
 /// holds the function's arguments and has room for its results; `func.entry` is its type's trampoline.
+#[inline(never)]
 pub unsafe fn enter(store: NonNull<VmStore>, func: VmFuncRef, slots: *mut Slot) -> Result<(), Pending> {
     // SAFETY: S1, the store is alive and nobody else uses it.
     let watched = unsafe { (*store.as_ptr()).watches.any() };
@@ -84,7 +127,8 @@ pub unsafe fn enter(store: NonNull<VmStore>, func: VmFuncRef, slots: *mut Slot) 
     let ctx = unsafe { &raw mut (*store.as_ptr()).ctx };
     // SAFETY: S1, as above.
     let (outer_limit, outer_exit) = unsafe { ((*ctx).stack_limit, ((*ctx).last_exit_fp, (*ctx).last_exit_pc)) };
-    let limit = if previous.is_null() {
+    // SAFETY: S9, a non-null link is alive.
+    let limit = if previous.is_null() || unsafe { (*previous).base } {
         // SAFETY: S1, as above.
         let allowance = unsafe { (*store.as_ptr()).max_wasm_stack() };
         arch::stack_pointer().saturating_sub(allowance)
@@ -93,7 +137,9 @@ pub unsafe fn enter(store: NonNull<VmStore>, func: VmFuncRef, slots: *mut Slot) 
         // goes through, so that recursion through the host is bounded too.
         unsafe { (*(*previous).store.as_ptr()).ctx.stack_limit }
     };
-    let mut activation = Activation { entry_sp: 0, previous, store, outer_exit, fault: Cell::new(None) };
+    let fault = Cell::new(None);
+    let mut activation =
+        Activation { entry_sp: 0, previous: Cell::new(previous), store, outer_exit, fault, base: false };
     // SAFETY: S1, as above; S4, S7: the entry trampoline matches the function by the caller's promise.
     let left = unsafe {
         (*ctx).stack_limit = limit;
@@ -101,7 +147,7 @@ pub unsafe fn enter(store: NonNull<VmStore>, func: VmFuncRef, slots: *mut Slot) 
         let activation = &raw mut activation;
         CURRENT.set(activation);
         let left = arch::enter(func.entry, func.vmctx, caller, func.code, slots.cast(), activation);
-        CURRENT.set(previous);
+        replace_newest(previous);
         (*ctx).stack_limit = outer_limit;
         ((*ctx).last_exit_fp, (*ctx).last_exit_pc) = outer_exit;
         left

@@ -39,6 +39,11 @@ impl Watches {
     /// Register the thread, and look for requests to stop.
     pub const INTERRUPTS: Watches = Watches(4);
 
+    /// Calls may be suspended at deadlines.
+    pub const YIELDS: Watches = Watches(8);
+    /// The future of a call was dropped, and its guests are being left.
+    pub const CANCELLED: Watches = Watches(16);
+
     /// Whether anything is wanted.
     #[inline]
     pub fn any(self) -> bool {
@@ -48,6 +53,11 @@ impl Watches {
     /// Whether this is wanted.
     pub fn has(self, watch: Watches) -> bool {
         self.0 & watch.0 != 0
+    }
+
+    /// Wants this again if it was wanted then, and no more otherwise.
+    pub fn restore(&mut self, watch: Watches, then: Watches) {
+        self.0 = self.0 & !watch.0 | then.0 & watch.0;
     }
 
     /// Wants this from now on.

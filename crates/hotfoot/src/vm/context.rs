@@ -236,6 +236,15 @@ pub struct StoreContextMut<'a, T> {
     borrow: PhantomData<&'a mut T>,
 }
 
+// SAFETY: S2, an exclusive borrow of a store that can be sent.
+unsafe impl<T: Send> Send for StoreContextMut<'_, T> {}
+// SAFETY: S2, shared access only reads.
+unsafe impl<T: Sync> Sync for StoreContextMut<'_, T> {}
+// SAFETY: S2, shared access only reads.
+unsafe impl<T: Sync> Send for StoreContext<'_, T> {}
+// SAFETY: S2, shared access only reads.
+unsafe impl<T: Sync> Sync for StoreContext<'_, T> {}
+
 impl<'a, T> StoreContextMut<'a, T> {
     /// The store's data.
     pub fn data(&self) -> &T {
@@ -304,6 +313,14 @@ impl<'a, T> StoreContextMut<'a, T> {
     /// The pointer that compiled code is entered with.
     pub(super) fn pointer(&self) -> NonNull<VmStore> {
         self.inner.cast()
+    }
+
+    /// The store at this address.
+    ///
+    /// # Safety
+    /// S1, S10: the store is alive and its data is a `T`. S2: nobody else uses the store during `'a`.
+    pub(super) unsafe fn from_pointer(store: NonNull<VmStore>) -> StoreContextMut<'a, T> {
+        StoreContextMut { inner: store.cast(), borrow: PhantomData }
     }
 
     /// The store that a host function was called from.

@@ -14,6 +14,7 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use super::activation;
 use super::border;
 use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmRet};
+use super::fiber;
 use super::slot::Slot;
 use super::store::VmStore;
 use super::trap::Pending;
@@ -114,6 +116,56 @@ where
     new_block(ty, typed_thunk::<T, P, R, F> as *const u8, func)
 }
 
+/// What a host function that may wait returns: its results, or that the call ended before.
+struct Awaited<R>(Result<R>);
+
+// SAFETY: S7, as the results; nothing is written for an error.
+unsafe impl<R: WasmRet> WasmRet for Awaited<R> {
+    fn valtypes() -> Vec<artifact::ValType> {
+        R::valtypes()
+    }
+
+    unsafe fn store(self, store: &VmStore, slots: *mut Slot) -> Result<()> {
+        // SAFETY: S7, by the caller's promise.
+        unsafe { self.0?.store(store, slots) }
+    }
+}
+
+/// A host function from a closure that makes futures.
+pub fn typed_async<T, P, R, F>(engine: &Engine, func: F) -> Arc<AnyHostFunc>
+where
+    T: 'static,
+    P: WasmParams,
+    R: WasmRet,
+    F: for<'a> Fn(Caller<'a, T>, P) -> Box<dyn Future<Output = R> + Send + 'a> + Send + Sync + 'static,
+{
+    engine.stacks().want();
+    typed(engine, move |caller: Caller<'_, T>, params: P| {
+        let store = caller.store.pointer();
+        let mut future = Pin::from(func(caller, params));
+        // SAFETY: S2, the borrow went into the future; S15, the stack holds the closure and the future, which can be sent.
+        Awaited(unsafe { fiber::block_on(store, future.as_mut()) })
+    })
+}
+
+/// A host function from a type and a closure that makes futures over values.
+pub fn untyped_async<T, F>(engine: &Engine, ty: FuncType, func: F) -> Arc<AnyHostFunc>
+where
+    T: 'static,
+    F: for<'a> Fn(Caller<'a, T>, &'a [Val], &'a mut [Val]) -> Box<dyn Future<Output = Result<()>> + Send + 'a>
+        + Send
+        + Sync
+        + 'static,
+{
+    engine.stacks().want();
+    untyped(ty, move |caller: Caller<'_, T>, params: &[Val], results: &mut [Val]| {
+        let store = caller.store.pointer();
+        let mut future = Pin::from(func(caller, params, results));
+        // SAFETY: S2, S15: as in `typed_async`; values can be sent.
+        unsafe { fiber::block_on(store, future.as_mut()) }?
+    })
+}
+
 /// A host function from a type and a closure over values.
 pub fn untyped<T, F>(ty: FuncType, func: F) -> Arc<AnyHostFunc>
 where
@@ -156,6 +208,7 @@ unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -
             border::before_host(store)?;
         }
         let outcome = body();
+        // Looked at again: the function may have changed what is wanted.
         if (*store.as_ptr()).watches.any() {
             return border::after_host(store, outcome);
         }

@@ -244,6 +244,19 @@ impl Interruptible {
         }
     }
 
+    /// A fiber continues on this thread: its guests are signalled here. Returns which thread was registered before.
+    pub fn begin_on_thread(&self) -> Option<Thread> {
+        let shared = self.shared().filter(|_| self.depth > 0)?;
+        lock(&shared.thread).replace(Thread::current())
+    }
+
+    /// The fiber is suspended, or has ended.
+    pub fn end_on_thread(&self, before: Option<Thread>) {
+        if let Some(shared) = self.shared() {
+            *lock(&shared.thread) = before;
+        }
+    }
+
     /// The store ends; nobody can stop the next one that uses its memory.
     pub fn end(&mut self) {
         self.depth = 0;
@@ -298,6 +311,7 @@ impl VmStore {
 
     /// The trap, if the guest is to stop.
     pub(super) fn check_interrupt(&self) -> Result<(), TrapCode> {
+        self.check_cancelled()?;
         if self.interruptible.is_requested() {
             self.interruptible.fulfil();
             return Err(TrapCode::Interrupt);

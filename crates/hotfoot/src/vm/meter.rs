@@ -17,6 +17,7 @@ use hotfoot_abi::vmctx::VmContext;
 
 use super::border::{self, Watches};
 use super::builtins;
+use super::fiber;
 use super::store::VmStore;
 use crate::hooks::UpdateDeadline;
 
@@ -109,7 +110,15 @@ impl VmStore {
     pub fn set_fuel_interval(&mut self, interval: Option<NonZeroU64>) -> Result<()> {
         let fuel = self.fuel()?;
         self.tank.interval = interval;
+        if interval.is_some() {
+            self.watches.set(Watches::YIELDS);
+        }
         self.set_fuel(fuel)
+    }
+
+    /// Lets deadlines suspend calls.
+    pub fn allow_yields(&mut self) {
+        self.watches.set(Watches::YIELDS);
     }
 
     /// Sets the epoch at which code stops, counted from now.
@@ -120,10 +129,13 @@ impl VmStore {
 
 /// [`Builtin::OutOfFuel`](hotfoot_abi::builtin::Builtin::OutOfFuel)
 pub unsafe extern "C" fn out_of_fuel(context: *mut VmContext) -> u32 {
-    // SAFETY: S1, called by compiled code.
+    // SAFETY: S1, called by compiled code; S2, no reference into the store is alive during the yield.
     unsafe {
-        builtins::guard(context, 0, |store, _| {
-            store.settle_fuel()?;
+        builtins::guard_store(context, 0, |store| {
+            (*store.as_ptr()).settle_fuel()?;
+            if (*store.as_ptr()).tank.interval.is_some() {
+                fiber::yield_now(store)?;
+            }
             Ok(1)
         })
     }
@@ -138,6 +150,10 @@ pub unsafe extern "C" fn new_epoch(context: *mut VmContext) -> u32 {
             match answer {
                 UpdateDeadline::Interrupt => return Err(border::trap(TrapCode::Interrupt)),
                 UpdateDeadline::Continue(delta) => (*store.as_ptr()).set_epoch_deadline(delta),
+                UpdateDeadline::Yield(delta) => {
+                    fiber::yield_now(store)?;
+                    (*store.as_ptr()).set_epoch_deadline(delta);
+                }
             }
             Ok(1)
         })

@@ -21,7 +21,7 @@
 //!  gc          objects that are garbage-collected: host values, exceptions, structs, arrays
 //!  builtins    the runtime's functions that compiled code calls
 //!  border      who wants to know of calls between host and guest        meter   fuel and epochs
-//!  interrupt   stopping guests by signal
+//!  interrupt   stopping guests by signal                       fiber   calls that can be suspended
 //! ```
 //!
 //! The rest of the crate sees safe functions over handles; each function here that trusts its caller is `unsafe` and
@@ -39,6 +39,7 @@ pub mod convert;
 pub mod costs;
 pub mod exception;
 pub mod gc;
+pub mod fiber;
 pub mod home;
 pub mod hostcall;
 pub mod image;
@@ -49,6 +50,7 @@ pub mod meter;
 pub mod pre;
 pub mod slot;
 pub mod snapshot;
+pub mod stacks;
 pub mod stock;
 pub mod store;
 pub mod sys;

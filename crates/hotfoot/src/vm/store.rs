@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
+use corosensei::stack::DefaultStack;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmStoreContext, VmTable, VmTag};
 use hotfoot_artifact::{MemoryType, TableType};
@@ -133,6 +134,8 @@ pub struct VmStore {
     pub(super) watches: Watches,
     pub(super) tank: Tank,
     pub(super) interruptible: Interruptible,
+    /// A stack for the next fiber.
+    pub(super) idle_stack: Option<DefaultStack>,
     code_index: AtomicPtr<CodeIndex>,
     pending: Option<Pending>,
     pub(super) instances: Vec<InstanceData>,
@@ -194,6 +197,7 @@ impl VmStore {
             watches: Watches::default(),
             tank: Tank::default(),
             interruptible: Interruptible::default(),
+            idle_stack: None,
             code_index: AtomicPtr::new(Box::into_raw(Box::default())),
             pending: None,
             instances: Vec::new(),
@@ -295,6 +299,7 @@ impl VmStore {
         // SAFETY: S9, no guest of this store is on the stack: it is being dropped.
         unsafe { &mut **self.code_index.get_mut() }.clear();
         self.interruptible.end();
+        self.end_fibers();
         self.release_instances();
         self.pending = None;
         self.host_memories.clear();
