@@ -259,10 +259,7 @@ fn current(store: NonNull<VmStore>) -> Result<*mut Base> {
 ///
 /// # Safety
 /// S2: nobody borrows the store. S15: what the caller and its callers keep on the stack can be sent.
-pub unsafe fn block_on<F: Future>(store: NonNull<VmStore>, mut future: Pin<&mut F>) -> Result<F::Output>
-where
-    F: ?Sized,
-{
+pub unsafe fn block_on<F: Future + ?Sized>(store: NonNull<VmStore>, mut future: Pin<&mut F>) -> Result<F::Output> {
     let base = current(store)?;
     loop {
         // SAFETY: S15, the base lies in a future that is being polled, with this context.
