@@ -3,6 +3,8 @@
 //! Every knob is a method of [`Config`] with the name that embedders know; the fields are what the rest of the crate
 //! reads.
 
+mod control;
+
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -460,20 +462,6 @@ impl Config {
         self
     }
 
-    /// Lets code consume fuel, so that a guest can be stopped after an exactly known amount of work; see
-    /// [`Store::set_fuel`](crate::Store::set_fuel). Code is a little slower with it. Default: off.
-    pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
-        self.tunables.consume_fuel = enable;
-        self
-    }
-
-    /// Lets code look at the engine's epoch, so that it can be stopped or yield at loops and calls; see
-    /// [`Store::set_epoch_deadline`](crate::Store::set_epoch_deadline). Code is a little slower with it. Default: off.
-    pub fn epoch_interruption(&mut self, enable: bool) -> &mut Self {
-        self.tunables.epoch_interruption = enable;
-        self
-    }
-
     /// Address space reserved for each memory, in bytes, not counting the guard. With 4 GiB (the default), accesses to
     /// 32-bit memories need no bounds check. Rounded up to 64 KiB.
     ///
@@ -517,20 +505,6 @@ impl Config {
     /// 512 KiB.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
         self.max_wasm_stack = bytes;
-        self
-    }
-
-    /// Says that calls will be asynchronous, so that [`Engine::new`](crate::Engine::new) refuses stacks that are too small
-    /// for that. Asynchronous functions and calls can be used without. Default: off.
-    pub fn async_support(&mut self, enable: bool) -> &mut Self {
-        self.async_support = enable;
-        self
-    }
-
-    /// Stack of an asynchronous call, in bytes: what [`Config::max_wasm_stack`] gives the guest, and the rest for the host
-    /// functions that it calls. Default: 2 MiB.
-    pub fn async_stack_size(&mut self, bytes: usize) -> &mut Self {
-        self.async_stack_size = bytes;
         self
     }
 
