@@ -6,10 +6,11 @@
 //! Invariant: a decoded [`Module`] fits the artifact: its VM context is smaller than 2 GiB and offsets fit 32 bits.
 
 use cranelift_codegen::ir::Type;
+use hotfoot_abi::gc::StructLayout;
 use hotfoot_abi::vmctx::{Counts, VmLayout};
 use hotfoot_artifact::{
     ConstExpr, ConstOp, EntityIndex, EntityType, Export, FuncType, FunctionName, GlobalType, Import, MemoryType,
-    ModuleInfo, TableType, ValType,
+    ModuleInfo, StructType, TableType, ValType,
 };
 use wasmparser::{
     ExternalKind, FuncToValidate, FunctionBody, KnownCustom, Parser, Payload, TableInit, TypeRef, ValidPayload,
@@ -18,6 +19,7 @@ use wasmparser::{
 
 use crate::metadata::BranchHint;
 use crate::translate::env::clif_type;
+use crate::translate::gc::storage;
 use crate::types::Types;
 use crate::{Error, init, metadata};
 
@@ -35,6 +37,8 @@ pub(crate) struct Module {
     pub(crate) function_types: Vec<u32>,
     /// For each function type, the first one that is called in the same way; itself for other types.
     pub(crate) canonical_types: Vec<u32>,
+    /// Where the fields of each struct type are.
+    struct_layouts: Vec<Option<StructLayout>>,
     /// How to read the types that the module's binary names.
     pub(crate) types: Types,
     /// Defined functions that a reference can name, ascending.
@@ -109,6 +113,7 @@ impl Module {
             layout: VmLayout::new(counts),
             function_types: Vec::new(),
             canonical_types: Vec::new(),
+            struct_layouts: Vec::new(),
             types: Types::default(),
             escaping: Vec::new(),
             elements: Vec::new(),
@@ -123,6 +128,11 @@ impl Module {
     pub(crate) fn name_of(&self, function: u32) -> Option<&str> {
         let index = self.names.binary_search_by_key(&function, |name| name.function).ok()?;
         Some(&self.names[index].name)
+    }
+
+    /// Where the fields of a struct type are.
+    pub(crate) fn struct_layout(&self, ty: u32) -> &StructLayout {
+        self.struct_layouts[ty as usize].as_ref().expect("validation asks for a struct type")
     }
 
     fn section(&mut self, payload: Payload<'_>) -> Result<(), Error> {
@@ -291,6 +301,8 @@ impl Module {
             None => index,
         });
         self.canonical_types = canonical.collect();
+        let layout = |ty: &StructType| StructLayout::new(ty.fields.iter().map(|field| storage(field.storage)));
+        self.struct_layouts = self.info.types.iter().map(|ty| ty.struct_().map(layout)).collect();
         metadata::complete(self);
         Ok(())
     }

@@ -90,6 +90,8 @@ pub(crate) struct Code {
     frame_size: u32,
     /// Whether it has a `table.set`.
     pub(crate) sets_tables: bool,
+    /// Whether it looks into the collected heap.
+    pub(crate) uses_heap: bool,
 }
 
 impl Code {
@@ -253,6 +255,7 @@ impl Worker {
             return Err(Error::FrameTooLarge { function: function_name(env.module, index), bytes: code.frame_size });
         }
         code.sets_tables = translated.sets_tables;
+        code.uses_heap = translated.uses_heap;
         // The prologue and its trap belong to the function as a whole.
         let start = body.range().start as u32;
         code.locate(0, start);
@@ -301,6 +304,7 @@ impl Worker {
             stack_maps,
             frame_size,
             sets_tables: false,
+            uses_heap: false,
         })
     }
 

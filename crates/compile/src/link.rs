@@ -76,7 +76,8 @@ pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled
         names: module.names,
     };
     let sets_tables = functions.iter().any(|code| code.sets_tables);
-    let needs_gc_heap = module.info.types.iter().any(|ty| ty.func().is_none());
+    let has_objects = module.info.types.iter().any(|ty| ty.func().is_none());
+    let needs_gc_heap = has_objects || functions.iter().any(|code| code.uses_heap);
     let info = ModuleInfo { sets_tables, needs_gc_heap, ..module.info };
     Ok(Parts { header, info, text, data: module.data, tables })
 }

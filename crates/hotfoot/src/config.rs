@@ -235,7 +235,7 @@ impl Default for Features {
             memory64: true,
             extended_const: true,
             function_references: true,
-            gc: false,
+            gc: true,
             exceptions: true,
             wide_arithmetic: false,
             custom_page_sizes: false,
@@ -344,7 +344,7 @@ switches! {
     wasm_extended_const => extended_const;
     /// Typed function references, and references that cannot be null. Default: on.
     wasm_function_references => function_references;
-    /// Garbage collection. Default: off, not supported yet.
+    /// Garbage collection: structs, arrays, `i31`, recursive types. Default: on.
     wasm_gc => gc;
     /// Exceptions: `try_table`, `throw`, tags. Default: on.
     wasm_exceptions => exceptions;

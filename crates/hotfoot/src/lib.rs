@@ -118,3 +118,8 @@ struct Guide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/artifacts.md")]
 struct ArtifactsGuide;
+
+/// The same, about features.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/features.md")]
+struct FeatureGuide;

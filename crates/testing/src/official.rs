@@ -14,7 +14,8 @@ pub fn suites() -> Vec<Suite> {
         suite("wasm-v2", true, Features::V2, data::spec(Version::V2)),
     ];
     suites.extend(REQUIRED.iter().map(|(id, features)| proposal(*id, true, *features)));
-    suites.push(suite("wasm-v3", false, Features::ALL, data::spec(Version::V3)));
+    suites.push(suite("wasm-v3", true, Features::ALL, data::spec(Version::V3)));
+    suites.push(suite("wasm-latest", true, Features::ALL, data::spec(Version::Latest)));
     suites.extend(LATER.iter().map(|(id, features)| proposal(*id, false, *features)));
     suites
 }
@@ -27,8 +28,10 @@ const REQUIRED: &[(Proposal, Features)] = &[
     (Proposal::Memory64, Features::V2.with(&[Feature::Memory64])),
     (Proposal::TailCall, Features::V2.with(&[Feature::TailCall])),
     (Proposal::ExtendedConst, Features::V2.with(&[Feature::ExtendedConst])),
+    (Proposal::GC, Features::ALL),
+    (Proposal::ExceptionHandling, Features::ALL),
     (Proposal::FunctionReferences, Features::V2.with(&[Feature::FunctionReferences, Feature::TailCall])),
-    (Proposal::BulkMemoryOperations, Features::V2),
+    (Proposal::BulkMemoryOperations, Features::V2.with(&[Feature::FunctionReferences, Feature::Gc])),
     (Proposal::ReferenceTypes, Features::V2),
     (Proposal::MultiValue, Features::V2),
     (Proposal::SignExtensionOps, Features::V2),

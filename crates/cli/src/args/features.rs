@@ -31,6 +31,8 @@ const FEATURES: &[Feature] = &[
     Feature { name: "custom-page-sizes", base_of: None, set: Config::wasm_custom_page_sizes },
     Feature { name: "exceptions", base_of: None, set: Config::wasm_exceptions },
     Feature { name: "extended-const", base_of: None, set: Config::wasm_extended_const },
+    Feature { name: "function-references", base_of: Some("gc"), set: Config::wasm_function_references },
+    Feature { name: "gc", base_of: None, set: Config::wasm_gc },
     Feature { name: "memory64", base_of: None, set: Config::wasm_memory64 },
     Feature { name: "multi-memory", base_of: None, set: Config::wasm_multi_memory },
     Feature { name: "multi-value", base_of: None, set: Config::wasm_multi_value },
@@ -44,16 +46,12 @@ const FEATURES: &[Feature] = &[
 ];
 
 /// Features that a module may need and hotfoot does not have: no switches, but a name for the reason of a refusal.
-const UNKNOWN: &[FeatureName] = &[
-    ("typed function references", Config::wasm_function_references),
-    ("garbage collection", Config::wasm_gc),
-    ("threads", Config::wasm_threads),
-];
+const UNKNOWN: &[FeatureName] = &[("threads", Config::wasm_threads)];
 
 /// What `--help` says about `-W`; a test keeps it equal to the list above.
 pub const NAMES_HELP: &str = "\
 Turn features of WebAssembly on or off, as in -W simd=n,memory64; the features are bulk-memory, custom-page-sizes, \
-exceptions, extended-const, memory64, multi-memory, multi-value, nan-canonicalization, reference-types, relaxed-simd, \
+exceptions, extended-const, function-references, gc, memory64, multi-memory, multi-value, nan-canonicalization, reference-types, relaxed-simd, \
 relaxed-simd-deterministic, simd, tail-call, wide-arithmetic";
 
 /// Every feature, those without a switch after the others.

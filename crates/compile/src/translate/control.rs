@@ -228,7 +228,7 @@ impl Translator<'_, '_> {
     }
 
     /// The label `depth` structures out, and what a branch to it carries now.
-    fn target(&mut self, depth: u32) -> (Block, Arguments) {
+    pub(super) fn target(&mut self, depth: u32) -> (Block, Arguments) {
         let at = self.control.len() - 1 - depth as usize;
         let frame = &mut self.control[at];
         frame.branched = true;

@@ -13,6 +13,7 @@ mod call;
 mod control;
 pub(crate) mod env;
 mod exception;
+pub(crate) mod gc;
 mod global;
 mod local;
 mod memory;
@@ -45,6 +46,7 @@ use crate::metadata::BranchHint;
 use control::Frame;
 use env::{Env, is_collected};
 use exception::Handlers;
+use gc::Operand;
 
 /// What a thread keeps from one function to the next, so that its buffers are allocated once.
 #[derive(Default)]
@@ -77,6 +79,8 @@ pub(super) struct Access {
     pub(super) table: MemFlagsData,
     /// Linear memory, where the bounds check was explicit.
     pub(super) memory: MemFlagsData,
+    /// Objects of the collected heap, whose null was found out or trapped before.
+    pub(super) object: MemFlagsData,
 }
 
 /// The translation of one function.
@@ -99,6 +103,10 @@ pub(crate) struct Translator<'a, 'f> {
     /// How many calls with handlers were made so far.
     guarded_calls: usize,
     reachable: bool,
+    /// What is known of the topmost operand's type, before the current operator.
+    operand: Operand,
+    /// Whether anything looks into the collected heap.
+    uses_heap: bool,
     /// How many blocks were entered since code became unreachable.
     skipped_blocks: u32,
     /// What the module's producer expects of this function's branches.
@@ -122,6 +130,8 @@ pub(crate) struct Translated {
     pub(crate) live: usize,
     /// Whether it has a `table.set`, the one change to a table that the runtime does not see.
     pub(crate) sets_tables: bool,
+    /// Whether it looks into the collected heap.
+    pub(crate) uses_heap: bool,
 }
 
 /// Validates a function and translates it into `context`.
@@ -159,6 +169,8 @@ pub(crate) fn translate(
         handlers: Handlers::default(),
         guarded_calls: 0,
         reachable: true,
+        operand: Operand::UNKNOWN,
+        uses_heap: false,
         skipped_blocks: 0,
         hints: env.module.hints_of(index),
         body_start: body.range().start,
@@ -184,7 +196,9 @@ pub(crate) fn translate(
     let mut operators = OperatorsReader::new(locals.get_binary_reader());
     while !operators.eof() {
         let (operator, offset) = operators.read_with_offset()?;
+        let operand = validator.get_operand_type(0).flatten();
         validator.op(offset, &operator)?;
+        translator.operand = operand.map_or(Operand::UNKNOWN, Operand::of);
         translator.offset = offset;
         if env.full_address_map {
             translator.mark();
@@ -194,10 +208,11 @@ pub(crate) fn translate(
         sets_tables |= matches!(operator, Operator::TableSet { .. });
     }
     operators.finish()?;
+    let uses_heap = translator.uses_heap;
     scratch.buffers = translator.finish();
     let live = validator.len_locals() as usize + deepest;
     scratch.validator = validator.into_allocations();
-    Ok(Translated { live, sets_tables })
+    Ok(Translated { live, sets_tables, uses_heap })
 }
 
 impl Access {
@@ -215,6 +230,7 @@ impl Access {
             global: trusted.with_alias_region(region(1, "global")),
             table: trusted.with_alias_region(region(2, "table")),
             memory: little.with_alias_region(region(3, "memory")),
+            object: little.with_alias_region(region(4, "object")),
         }
     }
 }
@@ -443,7 +459,7 @@ impl Translator<'_, '_> {
             O::MemoryInit { data_index, mem } => self.memory_init(mem, data_index),
             O::DataDrop { data_index } => self.drop_segment(Builtin::DataDrop, data_index),
             _ => {
-                if !self.load_or_store(op) && !self.numeric(op) {
+                if !self.load_or_store(op) && !self.numeric(op) && !self.object_operator(op)? {
                     self.simd(op)?;
                 }
             }

@@ -8,6 +8,7 @@ mod determinism;
 mod engines;
 mod errors;
 mod globals;
+mod guest_objects;
 mod host_functions;
 mod limits;
 mod linker;
@@ -24,6 +25,7 @@ mod stores;
 mod tables;
 mod traps;
 mod trust;
+mod types;
 mod wide;
 
 use hotfoot::{Config, Engine, Extern, Instance, Module, Store, WasmParams, WasmResults};
