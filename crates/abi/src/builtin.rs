@@ -78,6 +78,12 @@ pub enum Builtin {
     ArrayCopy = 21,
     /// `(array: i32, dst: i32, value: i64, len: i32) -> i32`: for elements of at most 8 bytes.
     ArrayFill = 22,
+    /// `(memory: i32, index: i64, offset: i64, count: i32) -> i64`: how many were woken, or -1 fails.
+    AtomicNotify = 23,
+    /// `(memory: i32, index: i64, offset: i64, expected: i32, timeout_ns: i64) -> i64`: 0, 1 or 2, or -1 fails.
+    AtomicWait32 = 24,
+    /// `(memory: i32, index: i64, offset: i64, expected: i64, timeout_ns: i64) -> i64`: 0, 1 or 2, or -1 fails.
+    AtomicWait64 = 25,
 }
 
 impl Builtin {
@@ -85,7 +91,7 @@ impl Builtin {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every builtin, in order of its number.
-    pub const ALL: [Builtin; 23] = [
+    pub const ALL: [Builtin; 26] = [
         Builtin::Raise,
         Builtin::Trap,
         Builtin::MemoryGrow,
@@ -109,6 +115,9 @@ impl Builtin {
         Builtin::ArrayInitElem,
         Builtin::ArrayCopy,
         Builtin::ArrayFill,
+        Builtin::AtomicNotify,
+        Builtin::AtomicWait32,
+        Builtin::AtomicWait64,
     ];
 
     /// How this builtin is called.
@@ -127,6 +136,9 @@ impl Builtin {
         /// Returns a reference that is not null; null when an error is pending.
         const fn reference(params: &'static [Ty]) -> Signature {
             Signature { params, result: Some(I32), failure: Some(0), returns_value: true }
+        }
+        const fn answer(params: &'static [Ty]) -> Signature {
+            Signature { params, result: Some(I64), failure: Some(-1), returns_value: true }
         }
         match self {
             Builtin::Raise => procedure(&[]),
@@ -150,6 +162,9 @@ impl Builtin {
                 fallible(&[I32, I32, I32, I32, I32])
             }
             Builtin::ArrayFill => fallible(&[I32, I32, I64, I32]),
+            Builtin::AtomicNotify => answer(&[I32, I64, I64, I32]),
+            Builtin::AtomicWait32 => answer(&[I32, I64, I64, I32, I64]),
+            Builtin::AtomicWait64 => answer(&[I32, I64, I64, I64, I64]),
         }
     }
 

@@ -105,6 +105,19 @@ pub struct VmMemory {
     pub byte_len: u64,
 }
 
+/// A shared memory that the module defines, as code sees it: in the place of its [`VmMemory`], which lies elsewhere
+/// because instances of other threads use it too.
+#[repr(C)]
+#[derive(Copy, Clone, Debug)]
+pub struct VmSharedMemory {
+    /// Where base and size are. The base never changes; the size only grows, and is read and written atomically.
+    pub definition: *mut VmMemory,
+    /// Reserved, zero.
+    pub reserved: u64,
+}
+
+const _: () = assert!(size_of::<VmSharedMemory>() == size_of::<VmMemory>());
+
 /// A table as code sees it. Each element takes 8 bytes: a `*mut VmFuncRef`, or any other reference in the low 32 bits.
 #[repr(C)]
 #[derive(Copy, Clone, Debug)]

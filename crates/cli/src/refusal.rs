@@ -75,14 +75,15 @@ mod tests {
         let wide = "(module (func (param i64 i64) (result i64 i64) local.get 0 local.get 1 i64.mul_wide_s))";
         assert!(message(wide, "").ends_with("with -W wide-arithmetic"));
         assert!(message("(module (memory 1 (pagesize 1)))", "").ends_with("with -W custom-page-sizes"));
+        assert!(message("(module (memory 1 1 shared))", "").ends_with("with -W threads"));
         let both = "(module (func (param v128) (result i32 i32) unreachable))";
         assert!(message(both, "-W simd=n,multi-value=n").ends_with("with -W multi-value,simd"));
     }
 
     #[test]
     fn a_feature_that_does_not_exist_is_named() {
-        let shared = message("(module (memory 1 1 shared))", "");
-        assert!(shared.contains("threads") && shared.contains("does not"), "{shared}");
+        let structs = message("(module (type (struct)) (func (drop (struct.new 0))))", "");
+        assert!(structs.contains("garbage") && structs.contains("does not"), "{structs}");
     }
 
     #[test]

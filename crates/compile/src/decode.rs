@@ -163,9 +163,8 @@ impl Module {
                 }
             }
             Payload::MemorySection(section) => {
-                for memory in section.into_iter_with_offsets() {
-                    let (offset, ty) = memory?;
-                    info.memories.push(memory_type(ty, offset)?);
+                for memory in section {
+                    info.memories.push(memory_type(memory?));
                 }
             }
             Payload::GlobalSection(section) => {
@@ -226,7 +225,7 @@ impl Module {
                 EntityType::Table(info.tables[info.tables.len() - 1])
             }
             TypeRef::Memory(ty) => {
-                info.memories.push(memory_type(ty, offset)?);
+                info.memories.push(memory_type(ty));
                 EntityType::Memory(info.memories[info.memories.len() - 1])
             }
             TypeRef::Global(ty) => {
@@ -339,12 +338,9 @@ fn table_type(types: &Types, ty: wasmparser::TableType, offset: u64) -> Result<T
     Ok(TableType { element, index64: ty.table64, minimum: ty.initial, maximum: ty.maximum })
 }
 
-fn memory_type(ty: wasmparser::MemoryType, offset: u64) -> Result<MemoryType, Error> {
-    if ty.shared {
-        return Err(Error::unsupported("threads (a shared memory)", offset));
-    }
+fn memory_type(ty: wasmparser::MemoryType) -> MemoryType {
     let page_size_log2 = ty.page_size_log2.unwrap_or(16) as u8;
-    Ok(MemoryType { index64: ty.memory64, shared: false, page_size_log2, minimum: ty.initial, maximum: ty.maximum })
+    MemoryType { index64: ty.memory64, shared: ty.shared, page_size_log2, minimum: ty.initial, maximum: ty.maximum }
 }
 
 fn global_type(types: &Types, ty: wasmparser::GlobalType, offset: u64) -> Result<GlobalType, Error> {

@@ -343,3 +343,35 @@ fn wide_arithmetic_and_pages_of_a_byte() {
         }
     }
 }
+
+#[test]
+fn every_atomic_operation() {
+    let mut text = String::from("(module (memory 1 2 shared) (memory 1) (memory i64 1 9 shared)");
+    for (ty, widths) in [("i32", ["", "8", "16"].as_slice()), ("i64", ["", "8", "16", "32"].as_slice())] {
+        for (memory, index) in [(0, "i32"), (1, "i32"), (2, "i64")] {
+            for width in widths {
+                let suffix = if width.is_empty() { "" } else { "_u" };
+                let mut func = |instruction: String, operands: usize| {
+                    let params = format!("{ty} ").repeat(operands);
+                    let gets: String = (1..=operands).map(|operand| format!("(local.get {operand})")).collect();
+                    let code = format!("({instruction} {memory} offset=5000000000 (local.get 0) {gets})");
+                    let code = if index == "i32" { code.replace("5000000000", "4000000001") } else { code };
+                    let code = if instruction.contains("store") { code } else { format!("(drop {code})") };
+                    text += &format!("(func (param {index} {params}) {code})");
+                };
+                func(format!("{ty}.atomic.load{width}{suffix}"), 0);
+                func(format!("{ty}.atomic.store{width}"), 1);
+                for operation in ["add", "sub", "and", "or", "xor", "xchg"] {
+                    func(format!("{ty}.atomic.rmw{width}.{operation}{suffix}"), 1);
+                }
+                func(format!("{ty}.atomic.rmw{width}.cmpxchg{suffix}"), 2);
+            }
+        }
+    }
+    text += "(func (param i32 i64) (result i32 i32 i32 i32 i64) atomic.fence
+        (memory.atomic.notify (local.get 0) (i32.const 1))
+        (memory.atomic.wait32 1 (local.get 0) (i32.const 1) (local.get 1))
+        (memory.atomic.wait64 2 offset=8 (local.get 1) (i64.const 1) (i64.const -1))
+        (memory.size 0) (memory.size 2)))";
+    compile_everywhere(&text);
+}

@@ -55,18 +55,6 @@ fn the_first_invalid_function_is_reported() {
 }
 
 #[test]
-fn what_is_not_supported_is_named() {
-    for (wat, words) in [
-        ("(module (memory 1 1 shared))", "threads"),
-        ("(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))", "Atomic"),
-    ] {
-        let error = compile(wat).unwrap_err();
-        assert!(matches!(error, Error::Unsupported { .. }), "{wat}: {error:?}");
-        assert!(error.to_string().contains(words), "{wat}: {error}");
-    }
-}
-
-#[test]
 fn features_that_are_off_are_refused() {
     let mvp = Options { features: WasmFeatures::MVP, ..Options::default() };
     for wat in [

@@ -2,7 +2,7 @@
 //!
 //! What the operators compute is the official test suite's business; it needs the runtime.
 
-use hotfoot_compile::{Compiler, OptLevel, Options, Target, WasmFeatures};
+use hotfoot_compile::{Compiler, OptLevel, Options, Target};
 
 /// Operators that are alike: their parameters, their result, and what follows their name.
 struct Group {
@@ -181,12 +181,4 @@ fn every_vector_operator_compiles() {
             }
         }
     }
-}
-
-#[test]
-fn an_operator_that_is_not_supported_is_named() {
-    let wasm = wat::parse_str("(module (memory 1) (func (result i32) i32.const 0 i32.atomic.load))").unwrap();
-    let options = Options { features: WasmFeatures::default() | WasmFeatures::THREADS, ..Options::default() };
-    let error = Compiler::new(Target::host().unwrap(), options).unwrap().compile(&wasm).unwrap_err();
-    assert!(error.to_string().contains("I32AtomicLoad at offset"), "{error}");
 }

@@ -332,7 +332,7 @@ switches! {
     wasm_simd => simd;
     /// Vector instructions whose results may differ between hosts. Default: on.
     wasm_relaxed_simd => relaxed_simd;
-    /// Shared memories and atomics. Default: off, not supported yet.
+    /// Shared memories and atomic operations. Default: off, because they are no part of WebAssembly 3.0.
     wasm_threads => threads;
     /// Tail calls. Default: on.
     wasm_tail_call => tail_call;

@@ -5,6 +5,7 @@ use hotfoot_artifact::EntityType;
 use crate::func::Func;
 use crate::global::Global;
 use crate::memory::Memory;
+use crate::shared_memory::SharedMemory;
 use crate::store::AsContext;
 use crate::table::Table;
 use crate::tag::Tag;
@@ -22,6 +23,8 @@ pub enum Extern {
     Table(Table),
     /// A memory.
     Memory(Memory),
+    /// A memory that threads share.
+    SharedMemory(SharedMemory),
     /// A tag.
     Tag(Tag),
 }
@@ -47,6 +50,11 @@ impl Extern {
         if let Extern::Memory(memory) = self { Some(memory) } else { None }
     }
 
+    /// The shared memory, if it is one.
+    pub fn into_shared_memory(self) -> Option<SharedMemory> {
+        if let Extern::SharedMemory(memory) = self { Some(memory) } else { None }
+    }
+
     /// The tag, if it is one.
     pub fn into_tag(self) -> Option<Tag> {
         if let Extern::Tag(tag) = self { Some(tag) } else { None }
@@ -65,18 +73,28 @@ impl Extern {
             Extern::Global(global) => EntityType::Global(global.raw_type()),
             Extern::Table(table) => EntityType::Table(table.raw_type(store)),
             Extern::Memory(memory) => EntityType::Memory(memory.type_in(store)),
+            Extern::SharedMemory(memory) => EntityType::Memory(memory.current_type()),
             Extern::Tag(tag) => EntityType::Tag(tag.type_number(store)),
         }
     }
 
-    pub(crate) fn store_id(&self) -> StoreId {
-        match self {
+    /// Refuses what belongs to another store, as [`check_store`]; a shared memory belongs to none.
+    pub(crate) fn check_store(&self, store: &VmStore) {
+        let owner = match self {
             Extern::Func(func) => func.store_id(),
             Extern::Global(global) => global.store_id(),
             Extern::Table(table) => table.store_id(),
             Extern::Memory(memory) => memory.store_id(),
+            Extern::SharedMemory(_) => return,
             Extern::Tag(tag) => tag.store_id(),
-        }
+        };
+        check_store(owner, store);
+    }
+}
+
+impl From<SharedMemory> for Extern {
+    fn from(memory: SharedMemory) -> Extern {
+        Extern::SharedMemory(memory)
     }
 }
 
@@ -136,6 +154,11 @@ impl<'instance> Export<'instance> {
     /// The memory, if it is one.
     pub fn into_memory(self) -> Option<Memory> {
         self.definition.into_memory()
+    }
+
+    /// The shared memory, if it is one.
+    pub fn into_shared_memory(self) -> Option<SharedMemory> {
+        self.definition.into_shared_memory()
     }
 
     /// The table, if it is one.

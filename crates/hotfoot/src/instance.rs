@@ -13,6 +13,7 @@ use crate::global::Global;
 use crate::linker::Definition;
 use crate::memory::Memory;
 use crate::module::Module;
+use crate::shared_memory::SharedMemory;
 use crate::store::AsContextMut;
 use crate::table::Table;
 use crate::tag::Tag;
@@ -53,7 +54,7 @@ impl Instance {
         ensure!(imports.len() == expected, "expected {expected} imports, found {}", imports.len());
         let mut values = Vec::with_capacity(expected);
         for (value, import) in imports.iter().zip(&module.info().imports) {
-            check_store(value.store_id(), store.vm());
+            value.check_store(store.vm());
             let definition = Definition::Extern(value.clone());
             values.push(definition.import_value(store.vm(), import)?);
         }
@@ -98,6 +99,11 @@ impl Instance {
     /// The exported memory with this name.
     pub fn get_memory(&self, store: impl AsContextMut, name: &str) -> Option<Memory> {
         self.get_export(store, name)?.into_memory()
+    }
+
+    /// The exported shared memory with this name.
+    pub fn get_shared_memory(&self, store: impl AsContextMut, name: &str) -> Option<SharedMemory> {
+        self.get_export(store, name)?.into_shared_memory()
     }
 
     /// The exported table with this name.
@@ -225,7 +231,13 @@ impl Instance {
                 Extern::Func(Func::from_parts(self.store, pointer))
             }
             EntityIndex::Table(index) => Extern::Table(Table::from_parts(self.store, instance.table(index))),
-            EntityIndex::Memory(index) => Extern::Memory(Memory::from_parts(self.store, instance.memory(index))),
+            EntityIndex::Memory(index) => {
+                let number = instance.memory(index);
+                match store.memory(number).shared() {
+                    Some(memory) => Extern::SharedMemory(SharedMemory::from_parts(memory.clone())),
+                    None => Extern::Memory(Memory::from_parts(self.store, number)),
+                }
+            }
             EntityIndex::Tag(index) => Extern::Tag(Tag::from_parts(self.store, instance.tag(index))),
             EntityIndex::Global(index) => {
                 let ty = instance.module().info().globals[index as usize];
@@ -289,7 +301,8 @@ impl Template {
         Ok(instance)
     }
 
-    /// What is to be instantiated, in order; `None` if something of it is in a store.
+    /// What is to be instantiated, in order; `None` if something of it is in a store, or is a shared memory: that may
+    /// outlive its instance, in other threads, so it is never made fresh again.
     fn members(self: &Arc<Self>) -> Option<Vec<Member>> {
         let (mut order, mut members) = (Vec::new(), Vec::new());
         self.add_members(&mut order, &mut members).map(|_| members)
@@ -298,6 +311,9 @@ impl Template {
     fn add_members(self: &Arc<Self>, order: &mut Vec<Arc<Template>>, members: &mut Vec<Member>) -> Option<u32> {
         if let Some(at) = order.iter().position(|template| Arc::ptr_eq(template, self)) {
             return Some(at as u32);
+        }
+        if self.module.info().memories.iter().any(|memory| memory.shared) {
+            return None;
         }
         let mut imports = Vec::with_capacity(self.imports.len());
         for definition in &self.imports {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use hotfoot_artifact::{EntityIndex, EntityType, Import};
 
 use crate::engine::Engine;
-use crate::externs::{Extern, check_store};
+use crate::externs::Extern;
 use crate::func::Func;
 use crate::instance::{Instance, InstancePre, Template};
 use crate::module::Module;
@@ -68,7 +68,7 @@ impl Definition {
     pub(crate) fn import_value(&self, store: &VmStore, import: &Import) -> Result<ImportValue> {
         match self {
             Definition::Extern(value) => {
-                check_store(value.store_id(), store);
+                value.check_store(store);
                 check_import(store.engine(), import, &value.raw_type(store))?;
             }
             definition => definition.check(store.engine(), import)?,
@@ -78,6 +78,7 @@ impl Definition {
             Definition::Extern(Extern::Func(func)) => ImportValue::Func(func.pointer()),
             Definition::Extern(Extern::Table(table)) => ImportValue::Table(table.index()),
             Definition::Extern(Extern::Memory(memory)) => ImportValue::Memory(memory.index()),
+            Definition::Extern(Extern::SharedMemory(memory)) => ImportValue::SharedMemory(memory.usable_in(store)?),
             Definition::Extern(Extern::Global(global)) => ImportValue::Global(global.pointer()),
             Definition::Extern(Extern::Tag(tag)) => ImportValue::Tag(tag.pointer()),
             Definition::Export { .. } => bail!("`{}::{}` is in no store yet", import.module, import.name),
@@ -211,7 +212,7 @@ impl<T: 'static> Linker<T> {
         item: impl Into<Extern>,
     ) -> Result<&mut Self> {
         let item = item.into();
-        check_store(item.store_id(), store.as_context().vm());
+        item.check_store(store.as_context().vm());
         self.insert(module, name, Definition::Extern(item))
     }
 

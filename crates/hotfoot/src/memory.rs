@@ -33,11 +33,17 @@ pub struct Memory {
 #[error("out of bounds memory access")]
 pub struct MemoryAccessError(());
 
+impl MemoryAccessError {
+    pub(crate) fn new() -> MemoryAccessError {
+        MemoryAccessError(())
+    }
+}
+
 impl Memory {
-    /// A new memory.
+    /// A new memory, which is not shared: for that see [`SharedMemory`](crate::SharedMemory).
     ///
     /// # Errors
-    /// When the host or the store's limits refuse.
+    /// When the type is shared, or the host or the store's limits refuse.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory> {
         let mut store = store.as_context_mut();
         let index = store.vm().new_memory(ty)?;

@@ -35,6 +35,14 @@ const GUEST: &str = r#"(module
   (func (export "storef") (param i32 i32) (f64.store (local.get 0) (f64.convert_i32_s (local.get 1))))
   (func (export "store128") (param i32 i32) (v128.store (local.get 0) (i8x16.splat (local.get 1))))
   (func (export "lane") (param i32 i32) (v128.store32_lane 2 (local.get 0) (i8x16.splat (local.get 1))))
+  (func (export "atomics") (param i32 i32)
+    (i32.atomic.store (i32.and (local.get 0) (i32.const 0x2fffc)) (local.get 1))
+    (drop (i64.atomic.rmw8.add_u offset=4097 (i32.and (local.get 0) (i32.const 0x1ffff)) (i64.const 3)))
+    (drop (i32.atomic.rmw16.and_u (i32.and (local.get 1) (i32.const 0x1fffe)) (local.get 0))))
+  (func (export "exchange") (param i32 i32)
+    (drop (i64.atomic.rmw.xchg (i32.and (local.get 1) (i32.const 0x2fff8)) (i64.const -1)))
+    (drop (i32.atomic.rmw.cmpxchg (i32.and (local.get 0) (i32.const 0x2fffc)) (i32.const 0) (local.get 1)))
+    (drop (i32.atomic.rmw8.or_u 1 (i32.and (local.get 1) (i32.const 0xffff)) (i32.const 0x55))))
   (func (export "other") (param i32 i32) (i32.store 1 (i32.rem_u (local.get 0) (i32.const 65532)) (local.get 1)))
   (func (export "fill") (param i32 i32) (memory.fill (local.get 0) (local.get 1) (i32.and (local.get 1) (i32.const 16383))))
   (func (export "copy") (param i32 i32) (memory.copy (local.get 0) (i32.and (local.get 1) (i32.const 65535)) (i32.and (local.get 1) (i32.const 8191))))
@@ -53,9 +61,9 @@ const GUEST: &str = r#"(module
     (table.init $t $e (i32.const 0) (i32.const 0) (i32.const 3)) (i32.load (i32.const 0)))
 )"#;
 
-const OPERATIONS: [&str; 19] = [
-    "store8", "store16", "store32", "store64", "storef", "store128", "lane", "other", "fill", "copy", "across", "init",
-    "drop", "grow", "tset", "tnull", "tgrow", "tinit", "global",
+const OPERATIONS: [&str; 21] = [
+    "store8", "store16", "store32", "store64", "storef", "store128", "lane", "atomics", "exchange", "other", "fill",
+    "copy", "across", "init", "drop", "grow", "tset", "tnull", "tgrow", "tinit", "global",
 ];
 
 struct Random(u64);
@@ -141,7 +149,7 @@ fn instances() -> u64 {
 }
 
 fn pre(config: &mut Config) -> (Engine, InstancePre<()>) {
-    let engine = Engine::new(config).unwrap();
+    let engine = Engine::new(config.wasm_threads(true)).unwrap();
     let module = Module::new(&engine, GUEST).unwrap();
     let pre = Linker::new(&engine).instantiate_pre(&module).unwrap();
     (engine, pre)

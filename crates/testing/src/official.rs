@@ -40,11 +40,11 @@ const REQUIRED: &[(Proposal, Features)] = &[
     (Proposal::Annotations, Features::V2),
     (Proposal::WideArithmetic, Features::ALL.with(&[Feature::WideArithmetic])),
     (Proposal::CustomPageSizes, Features::ALL.with(&[Feature::CustomPageSizes])),
+    (Proposal::Threads, THREADS),
 ];
 
 /// What later versions of hotfoot are for.
-const LATER: &[(Proposal, Features)] =
-    &[(Proposal::GC, Features::ALL), (Proposal::ExceptionHandling, Features::ALL), (Proposal::Threads, THREADS)];
+const LATER: &[(Proposal, Features)] = &[(Proposal::GC, Features::ALL), (Proposal::ExceptionHandling, Features::ALL)];
 
 fn proposal(id: Proposal, required: bool, features: Features) -> Suite {
     suite(id.into(), required, features, data::proposal(id))

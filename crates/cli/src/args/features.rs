@@ -42,17 +42,18 @@ const FEATURES: &[Feature] = &[
     Feature { name: "relaxed-simd-deterministic", base_of: None, set: Config::relaxed_simd_deterministic },
     Feature { name: "simd", base_of: Some("relaxed-simd"), set: Config::wasm_simd },
     Feature { name: "tail-call", base_of: None, set: Config::wasm_tail_call },
+    Feature { name: "threads", base_of: None, set: Config::wasm_threads },
     Feature { name: "wide-arithmetic", base_of: None, set: Config::wasm_wide_arithmetic },
 ];
 
 /// Features that a module may need and hotfoot does not have: no switches, but a name for the reason of a refusal.
-const UNKNOWN: &[FeatureName] = &[("threads", Config::wasm_threads)];
+const UNKNOWN: &[FeatureName] = &[];
 
 /// What `--help` says about `-W`; a test keeps it equal to the list above.
 pub const NAMES_HELP: &str = "\
 Turn features of WebAssembly on or off, as in -W simd=n,memory64; the features are bulk-memory, custom-page-sizes, \
-exceptions, extended-const, function-references, gc, memory64, multi-memory, multi-value, nan-canonicalization, reference-types, relaxed-simd, \
-relaxed-simd-deterministic, simd, tail-call, wide-arithmetic";
+exceptions, extended-const, function-references, gc, memory64, multi-memory, multi-value, nan-canonicalization, \
+reference-types, relaxed-simd, relaxed-simd-deterministic, simd, tail-call, threads, wide-arithmetic";
 
 /// Every feature, those without a switch after the others.
 pub fn feature_names() -> Vec<FeatureName> {
@@ -119,6 +120,6 @@ mod tests {
         assert!(read("smid").unwrap_err().contains("`simd`"));
         assert!(read("warp-drive").unwrap_err().contains("bulk-memory, "));
         assert!(read("simd=maybe").unwrap_err().contains("y or n"));
-        assert!(is_switch("simd") && !is_switch("threads"));
+        assert!(is_switch("simd") && !is_switch("warp-drive"));
     }
 }

@@ -37,20 +37,19 @@ fn fixed_byte_len(memory: &MemoryType) -> Option<u64> {
 }
 
 impl Translator<'_, '_> {
-    fn memory_type(&self, memory: u32) -> MemoryType {
+    pub(super) fn memory_type(&self, memory: u32) -> MemoryType {
         self.env.module.info.memories[memory as usize]
     }
 
     /// Address of a memory's `VmMemory`, as a base and an offset from it.
     fn memory_place(&mut self, memory: u32) -> (Value, i32) {
         let module = self.env.module;
-        match memory.checked_sub(module.counts.imported_memories) {
-            Some(defined) => (self.vmctx, module.layout.defined_memory(defined) as i32),
-            None => {
-                let offset = module.layout.imported_memory(memory) as i32;
-                (self.builder.ins().load(types::I64, self.access.constant, self.vmctx, offset), 0)
-            }
-        }
+        let pointer = match memory.checked_sub(module.counts.imported_memories) {
+            Some(defined) if self.memory_type(memory).shared => module.layout.defined_memory(defined),
+            Some(defined) => return (self.vmctx, module.layout.defined_memory(defined) as i32),
+            None => module.layout.imported_memory(memory),
+        };
+        (self.builder.ins().load(types::I64, self.access.constant, self.vmctx, pointer as i32), 0)
     }
 
     fn memory_base(&mut self, memory: u32) -> Value {
@@ -60,6 +59,8 @@ impl Translator<'_, '_> {
         self.builder.ins().load(types::I64, flags, place, offset + offsets::MEMORY_BASE as i32)
     }
 
+    /// The size in bytes, to check an access. That of a shared memory may be out of date: it was true after the last
+    /// atomic operation, and memories only grow.
     fn memory_byte_len(&mut self, memory: u32) -> Value {
         if let Some(len) = fixed_byte_len(&self.memory_type(memory)) {
             return self.iconst(types::I64, len as i64);
@@ -70,7 +71,13 @@ impl Translator<'_, '_> {
 
     pub(super) fn memory_size(&mut self, memory: u32) {
         let ty = self.memory_type(memory);
-        let bytes = self.memory_byte_len(memory);
+        let bytes = if ty.shared {
+            let (place, offset) = self.memory_place(memory);
+            let place = self.offset_address(place, offset + offsets::MEMORY_BYTE_LEN as i32);
+            self.builder.ins().atomic_load(types::I64, self.access.context, place)
+        } else {
+            self.memory_byte_len(memory)
+        };
         let shift = self.iconst(types::I32, ty.page_size_log2.into());
         let pages = self.builder.ins().ushr(bytes, shift);
         self.push_index(pages, ty.index64);
@@ -115,6 +122,15 @@ impl Translator<'_, '_> {
         self.trap_if(failed, TrapCode::MemoryOutOfBounds);
         let (address, offset) = self.split_offset(address, arg.offset);
         (address, offset, flags)
+    }
+
+    /// An address with an offset added, for instructions that take none.
+    pub(super) fn offset_address(&mut self, address: Value, offset: i32) -> Value {
+        if offset == 0 {
+            return address;
+        }
+        let offset = self.iconst(types::I64, offset.into());
+        self.builder.ins().iadd(address, offset)
     }
 
     /// Leaves as much of the offset to the instruction as it can hold.

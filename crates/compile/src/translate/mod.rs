@@ -8,6 +8,7 @@
 //! not translated; vectors lie on the operand stack with whatever lanes made them and become sixteen bytes
 //! ([`types::I8X16`]) wherever they cross a local, a block, a call or memory that outlives the function.
 
+mod atomic;
 mod bulk;
 mod call;
 mod control;
@@ -459,7 +460,8 @@ impl Translator<'_, '_> {
             O::MemoryInit { data_index, mem } => self.memory_init(mem, data_index),
             O::DataDrop { data_index } => self.drop_segment(Builtin::DataDrop, data_index),
             _ => {
-                if !self.load_or_store(op) && !self.numeric(op) && !self.object_operator(op)? {
+                let scalar = self.load_or_store(op) || self.numeric(op) || self.atomic(op);
+                if !scalar && !self.object_operator(op)? {
                     self.simd(op)?;
                 }
             }

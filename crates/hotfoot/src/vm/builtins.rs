@@ -7,6 +7,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hotfoot_abi::builtin::Builtin;
@@ -17,7 +19,10 @@ use super::activation;
 use super::exception;
 use super::gc;
 use super::meter;
+use super::parking::{Waiter, Wake};
+use super::shared::{self, SharedLinearMemory};
 use super::store::VmStore;
+use super::sys::arch;
 use super::table::TableData;
 use super::trap::{self, Pending};
 use crate::trap::Trap;
@@ -47,6 +52,9 @@ pub static TABLE: BuiltinTable = BuiltinTable([
     gc::builtins::array_init_elem as *const u8,
     gc::builtins::array_copy as *const u8,
     gc::builtins::array_fill as *const u8,
+    atomic_notify as *const u8,
+    atomic_wait32 as *const u8,
+    atomic_wait64 as *const u8,
 ]);
 
 /// An array of addresses of functions.
@@ -149,12 +157,13 @@ unsafe extern "C" fn memory_fill(context: *mut VmContext, memory: u32, dst: u64,
             let memory = store.instance(instance).memory(memory);
             let end = check_end(store, memory, dst, len)?;
             store.charge_fuel(len)?;
-            let target = store.memory_mut(memory).range_mut(dst..end).ok_or(Trap::MemoryOutOfBounds)?;
-            let (target, len) = (target.as_mut_ptr(), target.len());
-            for start in (0..len).step_by(BULK_CHUNK) {
+            let target = store.memory_mut(memory).prepare(dst..end).ok_or(Trap::MemoryOutOfBounds)?;
+            let races = store.memory(memory).shared().is_some();
+            for start in (0..len as usize).step_by(BULK_CHUNK) {
                 store.check_interrupt()?;
-                // SAFETY: S5, inside of the range, which nobody else writes while the guest waits.
-                target.add(start).write_bytes(byte as u8, BULK_CHUNK.min(len - start));
+                let (target, len) = (target.add(start), BULK_CHUNK.min(len as usize - start));
+                // SAFETY: S5, S16: inside of the range; nobody else writes one that is not shared while the guest waits.
+                if races { arch::fill_racing(target, byte as u8, len) } else { target.write_bytes(byte as u8, len) }
             }
             Ok(1)
         })
@@ -178,15 +187,17 @@ unsafe extern "C" fn memory_copy(
             let end = check_end(store, to, dst, len)?;
             store.charge_fuel(len)?;
             let source = store.memory(from).base().add(src as usize);
-            let target = store.memory_mut(to).range_mut(dst..end).ok_or(Trap::MemoryOutOfBounds)?.as_mut_ptr();
+            let target = store.memory_mut(to).prepare(dst..end).ok_or(Trap::MemoryOutOfBounds)?;
+            let races = [to, from].iter().any(|memory| store.memory(*memory).shared().is_some());
+            let copy = if races { shared::copy } else { std::ptr::copy };
             let chunks = (len as usize).div_ceil(BULK_CHUNK);
             for chunk in 0..chunks {
                 store.check_interrupt()?;
                 // Where the ranges overlap, what is still to be copied must not be written first.
                 let chunk = if source.cast_const() < target { chunks - 1 - chunk } else { chunk };
                 let start = chunk * BULK_CHUNK;
-                // SAFETY: S5, both ranges are accessible; they may overlap, which `copy` allows.
-                std::ptr::copy(source.add(start), target.add(start), BULK_CHUNK.min(len as usize - start));
+                // SAFETY: S5, S16: both ranges are accessible; they may overlap, which both functions allow.
+                copy(source.add(start), target.add(start), BULK_CHUNK.min(len as usize - start));
             }
             Ok(1)
         })
@@ -287,6 +298,91 @@ unsafe extern "C" fn elem_drop(context: *mut VmContext, segment: u32) {
         guard(context, (), |store, instance| {
             store.instances[instance as usize].drop_elements(segment);
             Ok(())
+        })
+    }
+}
+
+/// The address of an atomic operation of so many bytes: aligned, then inside.
+fn atomic_address(store: &VmStore, memory: u32, index: u64, offset: u64, size: u64) -> Result<u64> {
+    let address = index.wrapping_add(offset);
+    VmStore::trap_unless(address.is_multiple_of(size), TrapCode::HeapMisaligned)?;
+    let end = index.checked_add(offset).and_then(|address| address.checked_add(size));
+    let inside = end.is_some_and(|end| end <= store.memory(memory).byte_len() as u64);
+    VmStore::trap_unless(inside, TrapCode::MemoryOutOfBounds).map(|()| address)
+}
+
+unsafe extern "C" fn atomic_notify(context: *mut VmContext, memory: u32, index: u64, offset: u64, count: u32) -> i64 {
+    // SAFETY: S1, called by compiled code.
+    unsafe {
+        guard(context, -1, |store, instance| {
+            let memory = store.instance(instance).memory(memory);
+            let address = atomic_address(store, memory, index, offset, 4)?;
+            // Nobody can wait in a memory that is not shared.
+            let Some(shared) = store.memory(memory).shared() else { return Ok(0) };
+            Ok(shared.notify(address, count)?.into())
+        })
+    }
+}
+
+/// Waits in a shared memory; a negative timeout is none.
+fn atomic_wait(
+    store: &mut VmStore,
+    instance: u32,
+    memory: u32,
+    (index, offset, size): (u64, u64, u64),
+    timeout_ns: i64,
+    wait: impl Fn(&SharedLinearMemory, u64, Option<Duration>, &Arc<Waiter>) -> Result<Wake, TrapCode>,
+) -> Result<i64> {
+    let memory = store.instance(instance).memory(memory);
+    let address = atomic_address(store, memory, index, offset, size)?;
+    let shared = store.memory(memory).shared().cloned().ok_or(TrapCode::AtomicWaitNonSharedMemory)?;
+    let timeout = u64::try_from(timeout_ns).ok().map(Duration::from_nanos);
+    let (start, waiter) = (Instant::now(), store.waiter());
+    loop {
+        store.check_interrupt()?;
+        let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
+        match wait(&shared, address, left, &waiter)? {
+            Wake::Notified => return Ok(0),
+            Wake::Mismatch => return Ok(1),
+            Wake::TimedOut => return Ok(2),
+            // Perhaps of a request that the guest has met before it waited.
+            Wake::Interrupted => {}
+        }
+    }
+}
+
+unsafe extern "C" fn atomic_wait32(
+    context: *mut VmContext,
+    memory: u32,
+    index: u64,
+    offset: u64,
+    expected: u32,
+    timeout_ns: i64,
+) -> i64 {
+    // SAFETY: S1, called by compiled code.
+    unsafe {
+        guard(context, -1, |store, instance| {
+            atomic_wait(store, instance, memory, (index, offset, 4), timeout_ns, |shared, address, timeout, waiter| {
+                shared.wait32(address, expected, timeout, waiter)
+            })
+        })
+    }
+}
+
+unsafe extern "C" fn atomic_wait64(
+    context: *mut VmContext,
+    memory: u32,
+    index: u64,
+    offset: u64,
+    expected: u64,
+    timeout_ns: i64,
+) -> i64 {
+    // SAFETY: S1, called by compiled code.
+    unsafe {
+        guard(context, -1, |store, instance| {
+            atomic_wait(store, instance, memory, (index, offset, 8), timeout_ns, |shared, address, timeout, waiter| {
+                shared.wait64(address, expected, timeout, waiter)
+            })
         })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmTable, VmTag};
+use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmSharedMemory, VmTable, VmTag};
 use hotfoot_artifact::{DataMode, ElementItems, ElementMode, NONE};
 
 use super::allocator::ContextBlock;
@@ -19,6 +19,7 @@ use super::gc::holds_objects;
 use super::home::Home;
 use super::hostcall::AnyHostFunc;
 use super::memory::{LinearMemory, MemoryData};
+use super::shared::SharedLinearMemory;
 use super::slot::Slot;
 use super::snapshot::MemberState;
 use super::store::{FuncPtr, GlobalPtr, VmStore};
@@ -37,6 +38,8 @@ pub enum ImportValue {
     Table(u32),
     /// A memory, by its number in the store.
     Memory(u32),
+    /// A shared memory, which belongs to no store.
+    SharedMemory(Arc<SharedLinearMemory>),
     /// A global.
     Global(GlobalPtr),
     /// A tag.
@@ -386,6 +389,12 @@ impl VmStore {
                         at(layout.imported_memory(memories.len() as u32)).cast().write(definition);
                         memories.push(*index);
                     }
+                    ImportValue::SharedMemory(memory) => {
+                        let definition = memory.definition();
+                        at(layout.imported_memory(memories.len() as u32)).cast().write(definition);
+                        memories.push(self.memories.len() as u32);
+                        self.memories.push(MemoryData::from_shared(memory.clone()));
+                    }
                     ImportValue::Global(global) => {
                         at(layout.imported_global(globals)).cast().write(global.as_non_null());
                         globals += 1;
@@ -399,7 +408,17 @@ impl VmStore {
         }
         let imported = (memories.len(), tables.len());
         for (index, ty) in module.info().memories[imported.0..].iter().enumerate() {
+            memories.push(self.memories.len() as u32);
             let tunables = *self.engine().tunables();
+            if ty.shared {
+                self.check_new(|store| store.check_memory_growth(0, ty, ty.minimum), "memory")?;
+                let memory = Arc::new(SharedLinearMemory::new(ty, &tunables)?);
+                let place = VmSharedMemory { definition: memory.definition().as_ptr(), reserved: 0 };
+                // SAFETY: S4, in place of the definition of a memory of this store.
+                unsafe { at(layout.defined_memory(index as u32)).cast().write(place) };
+                self.memories.push(MemoryData::from_shared(memory));
+                continue;
+            }
             let memory = match state {
                 Some((state, config)) => {
                     let (image, len) = &state.memories[index];
@@ -411,7 +430,6 @@ impl VmStore {
                 }
             };
             let definition = at(layout.defined_memory(index as u32)).cast::<VmMemory>();
-            memories.push(self.memories.len() as u32);
             // SAFETY: S3, S4: inside the context, which lives as long as the store.
             let memory = unsafe { MemoryData::new(memory, *ty, definition) };
             if !tunables.signals_based_traps {
@@ -502,12 +520,8 @@ impl VmStore {
         let instance = &self.instances[number as usize];
         let memory = &mut self.memories[instance.memories[memory as usize] as usize];
         let source = src.checked_add(len).and_then(|end| instance.data(segment).get(src as usize..end as usize));
-        let target = dst.checked_add(len).and_then(|end| memory.range_mut(dst..end));
-        VmStore::trap_unless(source.is_some() && target.is_some(), TrapCode::MemoryOutOfBounds)?;
-        if let (Some(source), Some(target)) = (source, target) {
-            target.copy_from_slice(source);
-        }
-        Ok(())
+        let written = source.is_some_and(|source| memory.write(dst, source));
+        VmStore::trap_unless(written, TrapCode::MemoryOutOfBounds)
     }
 
     /// `table.init`

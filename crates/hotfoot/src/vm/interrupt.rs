@@ -3,7 +3,8 @@
 //! ```text
 //!  any thread                                    the store's thread
 //!  request ─▶ causes ─▶ signal ─────────────────▶ in compiled code: leaves through the trap exit, there and then
-//!               │                                 in the host: nothing; system calls that block return EINTR
+//!               │                                 in the host: nothing; system calls that block return EINTR,
+//!               │                                 and waiting in a shared memory ends
 //!               │                                 back from the host: the border looks at `causes`
 //!               └─▶ watchdog: the same signal again each millisecond, until the guest has stopped
 //! ```
@@ -25,6 +26,7 @@ use hotfoot_abi::trap::TrapCode;
 
 use super::activation;
 use super::border::Watches;
+use super::parking::Waiter;
 use super::store::VmStore;
 use super::sys::signal::{self, Thread};
 
@@ -42,6 +44,8 @@ pub struct Interrupt {
     causes: AtomicU32,
     /// The thread that runs guests of the store.
     thread: Mutex<Option<Thread>>,
+    /// What it waits with, in shared memories.
+    waiter: Arc<Waiter>,
     schedule: Mutex<Schedule>,
 }
 
@@ -98,6 +102,7 @@ impl Interrupt {
         if let Some(thread) = *thread {
             // S14: the thread cannot leave its guests while we hold the lock.
             signal::interrupt(thread);
+            self.waiter.interrupt();
         }
         thread.is_some()
     }
@@ -215,6 +220,11 @@ impl Interruptible {
     fn shared(&self) -> Option<&Interrupt> {
         // SAFETY: S14, as above.
         unsafe { self.shared.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// What the thread waits with, in shared memories, if somebody can stop it.
+    pub fn waiter(&self) -> Option<&Arc<Waiter>> {
+        self.shared().map(|shared| &shared.waiter)
     }
 
     /// The guest is being stopped, so the request is fulfilled.

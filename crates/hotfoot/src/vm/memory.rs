@@ -13,6 +13,7 @@ use hotfoot_abi::vmctx::VmMemory;
 use hotfoot_artifact::MemoryType;
 
 use super::image::MemoryImage;
+use super::shared::SharedLinearMemory;
 use super::sys::mmap::Mmap;
 use super::sys::{page, pagemap};
 use super::tracking::{ResetBy, Tracking};
@@ -55,6 +56,15 @@ impl LinearMemory {
         let byte_len = pages_to_bytes(ty, ty.minimum)
             .with_context(|| format!("a memory of {} pages does not fit the address space", ty.minimum))?;
         LinearMemory::with_reservation(byte_len, byte_len, tunables)
+    }
+
+    /// As [`LinearMemory::new`], with room for at least so many bytes.
+    ///
+    /// # Errors
+    /// When the host has not enough address space or memory.
+    pub fn with_room(ty: &MemoryType, room: usize, tunables: &Tunables) -> Result<LinearMemory> {
+        let byte_len = pages_to_bytes(ty, ty.minimum).context("its size exceeds the address space")?;
+        LinearMemory::with_reservation(byte_len, room.max(byte_len), tunables)
     }
 
     fn with_reservation(byte_len: usize, wanted: usize, tunables: &Tunables) -> Result<LinearMemory> {
@@ -144,9 +154,17 @@ const GROWTH_HEADROOM: usize = 2 << 30;
 /// A memory of a store: its address space, and where compiled code finds its definition.
 #[derive(Debug)]
 pub struct MemoryData {
-    memory: LinearMemory,
+    memory: Backing,
     ty: MemoryType,
     definition: NonNull<VmMemory>,
+}
+
+/// Whose address space it is.
+#[derive(Debug)]
+enum Backing {
+    Own(LinearMemory),
+    /// Other stores use it too: its bytes are only reached through [`MemoryData::shared`].
+    Shared(Arc<SharedLinearMemory>),
 }
 
 impl MemoryData {
@@ -157,7 +175,30 @@ impl MemoryData {
     pub unsafe fn new(memory: LinearMemory, ty: MemoryType, definition: NonNull<VmMemory>) -> MemoryData {
         // SAFETY: S3, by the caller's promise.
         unsafe { definition.write(memory.definition()) };
-        MemoryData { memory, ty, definition }
+        MemoryData { memory: Backing::Own(memory), ty, definition }
+    }
+
+    /// A shared memory, which publishes itself.
+    pub fn from_shared(memory: Arc<SharedLinearMemory>) -> MemoryData {
+        MemoryData { ty: memory.ty(), definition: memory.definition(), memory: Backing::Shared(memory) }
+    }
+
+    /// The memory, if it is a shared one.
+    pub fn shared(&self) -> Option<&Arc<SharedLinearMemory>> {
+        if let Backing::Shared(memory) = &self.memory { Some(memory) } else { None }
+    }
+
+    /// The memory, if it is the store's own.
+    fn own(&self) -> Option<&LinearMemory> {
+        if let Backing::Own(memory) = &self.memory { Some(memory) } else { None }
+    }
+
+    fn own_mut(&mut self) -> Result<&mut LinearMemory> {
+        if let Backing::Own(memory) = &mut self.memory {
+            Ok(memory)
+        } else {
+            bail!("a shared memory belongs to no store")
+        }
     }
 
     /// Its type as declared; `minimum` is the initial size.
@@ -172,35 +213,43 @@ impl MemoryData {
 
     /// Current size in bytes.
     pub fn byte_len(&self) -> usize {
-        self.memory.byte_len
+        match &self.memory {
+            Backing::Own(memory) => memory.byte_len,
+            Backing::Shared(memory) => memory.byte_len(),
+        }
     }
 
     /// Current size in pages.
     pub fn pages(&self) -> u64 {
-        self.memory.byte_len as u64 >> self.ty.page_size_log2
+        self.byte_len() as u64 >> self.ty.page_size_log2
     }
 
     /// Address of byte 0.
     pub fn base(&self) -> *mut u8 {
-        self.memory.mmap.base().as_ptr()
+        match &self.memory {
+            Backing::Own(memory) => memory.mmap.base().as_ptr(),
+            Backing::Shared(memory) => memory.base(),
+        }
     }
 
-    /// Its bytes.
+    /// Its bytes; none of a shared memory, which nobody may borrow.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: S5, accessible; S2, no guest runs while the store is borrowed.
-        unsafe { std::slice::from_raw_parts(self.base(), self.byte_len()) }
+        let len = self.own().map_or(0, |memory| memory.byte_len);
+        // SAFETY: S5, accessible; S2, no guest runs while the store is borrowed; S16, not shared.
+        unsafe { std::slice::from_raw_parts(self.base(), len) }
     }
 
-    /// Its bytes and what follows up to the end of a page of the host, which is zero.
+    /// Its bytes and what follows up to the end of a page of the host, which is zero; nothing of a shared memory.
     pub fn whole_pages(&self) -> &[u8] {
+        let len = whole_pages(self.bytes().len());
         // SAFETY: S5, the pages that the memory touches are accessible; S2, no guest runs while the store is borrowed.
-        unsafe { std::slice::from_raw_parts(self.base(), whole_pages(self.byte_len())) }
+        unsafe { std::slice::from_raw_parts(self.base(), len) }
     }
 
     /// Whole pages outside of which every byte is zero, ascending: what was written since the memory was mapped, as far
     /// as the kernel tells, and its image.
     pub fn written_pages(&self) -> Vec<Range<usize>> {
-        let image = self.memory.tracking.as_ref().map_or(&[][..], |tracking| tracking.image().runs());
+        let image = self.tracking().map_or(&[][..], |(tracking, _)| tracking.image().runs());
         let base = self.base() as usize;
         let mut pages = image.to_vec();
         let end = whole_pages(self.byte_len());
@@ -223,14 +272,43 @@ impl MemoryData {
         pages
     }
 
-    /// Part of its bytes, writable; `None` when some are outside. The way to write for whoever knows where.
+    /// Address of a range, which can be written from now on; `None` when some of it is outside.
+    pub fn prepare(&mut self, range: Range<u64>) -> Option<*mut u8> {
+        match &self.memory {
+            Backing::Own(_) => self.range_mut(range).map(|bytes| bytes.as_mut_ptr()),
+            Backing::Shared(memory) => memory.place(range),
+        }
+    }
+
+    /// Copies bytes to a place; false when some of it is outside.
+    pub fn write(&mut self, start: u64, bytes: &[u8]) -> bool {
+        if let Some(memory) = self.shared() {
+            return memory.write(start, bytes);
+        }
+        let end = start.checked_add(bytes.len() as u64);
+        let target = end.and_then(|end| self.range_mut(start..end));
+        target.map(|target| target.copy_from_slice(bytes)).is_some()
+    }
+
+    /// Fills a place; false when some of it is outside.
+    pub fn fill(&mut self, start: u64, byte: u8, len: u64) -> bool {
+        if let Some(memory) = self.shared() {
+            return memory.fill(start, byte, len);
+        }
+        let end = start.checked_add(len);
+        end.and_then(|end| self.range_mut(start..end)).map(|target| target.fill(byte)).is_some()
+    }
+
+    /// Part of its bytes, writable; `None` when some are outside, or others share them. The way to write for whoever
+    /// knows where.
     pub fn range_mut(&mut self, range: Range<u64>) -> Option<&mut [u8]> {
         let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
-        if range.start > range.end || range.end > self.byte_len() {
+        let memory = self.own()?;
+        if range.start > range.end || range.end > memory.byte_len {
             return None;
         }
-        if let Some(tracking) = &self.memory.tracking {
-            tracking.prepare(&self.memory.mmap, range.clone()).ok()?;
+        if let Some(tracking) = &memory.tracking {
+            tracking.prepare(&memory.mmap, range.clone()).ok()?;
         }
         // SAFETY: S5, S13: accessible and now writable; S2, the store is borrowed exclusively and no guest runs.
         Some(unsafe { std::slice::from_raw_parts_mut(self.base().add(range.start), range.len()) })
@@ -238,21 +316,30 @@ impl MemoryData {
 
     /// Its bytes, for whoever names the ranges to write; a pooled memory stays tracked.
     pub fn view(&mut self) -> MemoryView<'_> {
-        let LinearMemory { mmap, byte_len, tracking, .. } = &self.memory;
+        let Some(LinearMemory { mmap, byte_len, tracking, .. }) = self.own() else {
+            // SAFETY: S16, nothing of a shared memory.
+            return unsafe { MemoryView::new(NonNull::dangling(), 0, None) };
+        };
         // SAFETY: S5, S13: accessible, and writable once prepared; S2, the store is borrowed exclusively and no guest runs.
         unsafe { MemoryView::new(mmap.base(), *byte_len, tracking.as_deref().map(|tracking| (tracking, mmap))) }
     }
 
+    /// What tracks a pooled memory, and where it is.
+    fn tracking(&self) -> Option<(&Tracking, &Mmap)> {
+        let memory = self.own()?;
+        Some((memory.tracking.as_deref()?, &memory.mmap))
+    }
+
     /// Makes all of it writable; a pooled memory stops being tracked.
     pub fn untrack(&self) {
-        if let Some(tracking) = &self.memory.tracking {
-            tracking.untrack(&self.memory.mmap).expect("the kernel refused to make our own pages writable");
+        if let Some((tracking, mmap)) = self.tracking() {
+            tracking.untrack(mmap).expect("the kernel refused to make our own pages writable");
         }
     }
 
     /// Makes the page of a write fault writable; false if the fault has another cause. Async-signal-safe.
     pub fn claim_write(&self, address: usize) -> bool {
-        self.memory.tracking.as_ref().is_some_and(|tracking| tracking.claim_write(&self.memory.mmap, address))
+        self.tracking().is_some_and(|(tracking, mmap)| tracking.claim_write(mmap, address))
     }
 
     /// Makes a memory that came from an image equal to it again.
@@ -260,34 +347,37 @@ impl MemoryData {
     /// # Errors
     /// When it came from none, or the host refuses; then it must not be used again.
     pub fn reset(&mut self) -> Result<ResetBy> {
-        let by = self.memory.reset()?;
+        let memory = self.own_mut()?;
+        let by = memory.reset()?;
+        let definition = memory.definition();
         // SAFETY: S3, the definition lives as long as the instance; S2, nobody else writes it.
-        unsafe { self.definition.write(self.memory.definition()) };
+        unsafe { self.definition.write(definition) };
         Ok(by)
     }
 
     /// Bytes that stay resident while the memory waits to be used again.
     pub fn resident_len(&self) -> usize {
-        self.memory.tracking.as_ref().map_or(self.byte_len(), |tracking| tracking.resident_len())
+        self.tracking().map_or(self.byte_len(), |(tracking, _)| tracking.resident_len())
     }
 
     /// Whether its writes are not tracked.
     pub fn is_untracked(&self) -> bool {
-        self.memory.tracking.as_ref().is_none_or(|tracking| tracking.is_untracked())
+        self.tracking().is_none_or(|(tracking, _)| tracking.is_untracked())
     }
 
     /// Replaces the memory by an equal one at another place.
     pub fn replace(&mut self, memory: LinearMemory) {
         // SAFETY: S3, the definition lives as long as the instance; S2, nobody else writes it.
         unsafe { self.definition.write(memory.definition()) };
-        self.memory = memory;
+        self.memory = Backing::Own(memory);
     }
 
-    /// Its bytes, writable: a pooled memory stops being tracked.
+    /// Its bytes, writable, and none of a shared memory: a pooled memory stops being tracked.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.untrack();
-        // SAFETY: S5, accessible; S2, the store is borrowed exclusively and no guest runs.
-        unsafe { std::slice::from_raw_parts_mut(self.base(), self.byte_len()) }
+        let len = self.bytes().len();
+        // SAFETY: S5, accessible; S2, the store is borrowed exclusively and no guest runs; S16, not shared.
+        unsafe { std::slice::from_raw_parts_mut(self.base(), len) }
     }
 
     /// Grows to `new_pages`, which the caller has compared with the type's maximum and the store's limits.
@@ -296,9 +386,12 @@ impl MemoryData {
     /// When the host refuses; the memory is then as it was.
     pub fn grow(&mut self, new_pages: u64, tunables: &Tunables) -> Result<()> {
         let new_len = pages_to_bytes(&self.ty, new_pages).context("the size exceeds the address space")?;
-        self.memory.grow(new_len, self.ty.shape(), tunables)?;
+        let shape = self.ty.shape();
+        let memory = self.own_mut()?;
+        memory.grow(new_len, shape, tunables)?;
+        let definition = memory.definition();
         // SAFETY: S3, the definition lives as long as the store; S2, nobody else writes it.
-        unsafe { self.definition.write(self.memory.definition()) };
+        unsafe { self.definition.write(definition) };
         Ok(())
     }
 }

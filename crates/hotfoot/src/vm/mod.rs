@@ -7,6 +7,7 @@
 //!  code        a mapped artifact
 //!  memory      linear memories        table      tables
 //!  view        a memory's bytes, for host functions that name what they write
+//!  shared      memories of several threads; parking: where threads wait for each other
 //!  image       what a memory starts with; tracking: which pages an instance wrote
 //!  pre         pools of instances; home: where each belongs, and how it gets there; stock: where idle things wait
 //!  snapshot    the state that instances start from; costs: what the host takes for memory
@@ -47,7 +48,9 @@ pub mod instance;
 pub mod interrupt;
 pub mod memory;
 pub mod meter;
+pub mod parking;
 pub mod pre;
+pub mod shared;
 pub mod slot;
 pub mod snapshot;
 pub mod stacks;

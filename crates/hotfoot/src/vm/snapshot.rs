@@ -134,6 +134,11 @@ impl VmStore {
         let imported = (module.counts().imported_memories, module.counts().imported_tables);
         let capture_memory = |index: u32| {
             let memory = self.memory(instance.memory(index));
+            ensure!(
+                memory.shared().is_none(),
+                "memory {index}{} is shared with other threads, which a snapshot cannot keep",
+                export_name(module, EntityIndex::Memory(index))
+            );
             let image =
                 MemoryImage::of_memory(memory).with_context(|| format!("cannot keep the image of memory {index}"))?;
             Ok((Arc::new(image), memory.byte_len()))

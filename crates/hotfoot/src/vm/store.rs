@@ -38,6 +38,8 @@ use super::instance::InstanceData;
 use super::interrupt::Interruptible;
 use super::memory::MemoryData;
 use super::meter::Tank;
+use super::parking::Waiter;
+use super::shared::Growth;
 use super::table::TableData;
 use super::trap::{self, Pending};
 use crate::engine::Engine;
@@ -153,6 +155,7 @@ pub struct VmStore {
     pub(super) gc: Gc,
     /// Whether a guest has called a host function, or seen a limit of this store or the host, since this was cleared.
     pub(super) host_was_seen: bool,
+    waiter: Option<Arc<Waiter>>,
 }
 
 // SAFETY: S2, S3: the pointers inside lead to memory that this store owns and reaches only while borrowed.
@@ -212,6 +215,7 @@ impl VmStore {
             exceptions: Exceptions::default(),
             gc: Gc::default(),
             host_was_seen: false,
+            waiter: None,
         }
     }
 
@@ -310,6 +314,7 @@ impl VmStore {
         self.kept_funcs.clear();
         self.exceptions = Exceptions::default();
         self.empty_heap();
+        self.waiter = None;
     }
 
     pub(super) fn set_pending(&mut self, pending: Pending) {
@@ -365,6 +370,7 @@ impl VmStore {
     /// Adds a memory of the host's.
     pub fn new_memory(&mut self, ty: MemoryType) -> Result<u32> {
         check_limits("memory", ty.minimum, ty.maximum, ty.reach())?;
+        ensure!(!ty.shared, "a memory of this type belongs to no store: {ty}; use `SharedMemory::new`");
         self.check_memory_growth(0, &ty, ty.minimum)?.then_some(()).ok_or_else(|| limit_error("memory"))?;
         let memory = self.engine.allocator().memory(&ty, self.engine.tunables())?;
         let mut definition = Box::new(memory.definition());
@@ -520,25 +526,39 @@ impl VmStore {
     /// # Errors
     /// When the limiter wants the guest to trap.
     pub fn grow_memory(&mut self, index: u32, delta: u64) -> Result<Option<u64>> {
-        let (current, ty) = (self.memory(index).pages(), self.memory(index).ty());
-        let limit = ty.maximum.unwrap_or(u64::MAX).min(ty.reach());
-        let desired = current.saturating_add(delta);
-        if desired > limit {
-            return Ok(None);
-        }
-        if !self.check_memory_growth(current, &ty, desired)? {
-            self.host_was_seen = true;
-            return Ok(None);
-        }
         let tunables = *self.engine.tunables();
-        match self.memory_mut(index).grow(desired, &tunables) {
-            Ok(()) => Ok(Some(current)),
-            Err(error) => {
+        // Another thread may grow a shared memory meanwhile; then the question is asked again.
+        loop {
+            let (current, ty) = (self.memory(index).pages(), self.memory(index).ty());
+            let limit = ty.maximum.unwrap_or(u64::MAX).min(ty.reach());
+            let desired = current.saturating_add(delta);
+            if desired > limit {
+                return Ok(None);
+            }
+            if !self.check_memory_growth(current, &ty, desired)? {
                 self.host_was_seen = true;
-                self.with_limiter(|limiter| limiter.memory_grow_failed(error)).unwrap_or(Ok(()))?;
-                Ok(None)
+                return Ok(None);
+            }
+            let grown = match self.memory(index).shared() {
+                Some(memory) => memory.grow(current, desired),
+                None => self.memory_mut(index).grow(desired, &tunables).map(|()| Growth::Done),
+            };
+            match grown {
+                Ok(Growth::Done) => return Ok(Some(current)),
+                Ok(Growth::Outrun) => {}
+                Err(error) => {
+                    self.host_was_seen = true;
+                    self.with_limiter(|limiter| limiter.memory_grow_failed(error)).unwrap_or(Ok(()))?;
+                    return Ok(None);
+                }
             }
         }
+    }
+
+    /// What the store's thread waits with in shared memories: that of the interrupt handles, if there are any.
+    pub(super) fn waiter(&mut self) -> Arc<Waiter> {
+        let own = &mut self.waiter;
+        self.interruptible.waiter().unwrap_or_else(|| own.get_or_insert_default()).clone()
     }
 
     /// Grows a table by `delta` elements: the old size, or `None` when limits or the host refuse.

@@ -1,6 +1,7 @@
 //! What the tests share: the kinds of engines, and short ways to an instance.
 
 mod artifacts;
+mod atomics;
 mod branch_hints;
 mod cache;
 mod calls;
@@ -23,6 +24,7 @@ mod references;
 mod stack;
 mod stores;
 mod tables;
+mod threads;
 mod traps;
 mod trust;
 mod types;

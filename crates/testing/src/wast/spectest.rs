@@ -3,7 +3,7 @@
 //! Its contents are fixed by the specification's own interpreter. The functions print there and do nothing here:
 //! results are what a script is about.
 
-use hotfoot::{Global, GlobalType, Linker, Memory, MemoryType, Mutability, Ref, RefType, Result, Store};
+use hotfoot::{Global, GlobalType, Linker, Memory, MemoryType, Mutability, Ref, RefType, Result, SharedMemory, Store};
 use hotfoot::{Table, TableType, Val, ValType};
 
 /// Defines all of `spectest`.
@@ -35,5 +35,9 @@ pub(super) fn define(linker: &mut Linker<()>, store: &mut Store<()>) -> Result<(
     }
     let memory = Memory::new(&mut *store, MemoryType::new(1, Some(2)))?;
     linker.define(&mut *store, "spectest", "memory", memory)?;
+    // Only engines with threads have one; its name is that of the proposal's scripts.
+    if let Ok(memory) = SharedMemory::new(&store.engine().clone(), MemoryType::shared(1, 2)) {
+        linker.define(&mut *store, "spectest", "shared_memory", memory)?;
+    }
     Ok(())
 }

@@ -136,6 +136,47 @@ pub fn resume_at(context: &mut ucontext_t, function: usize, argument: usize) {
     registers.regs[0] = argument as u64;
 }
 
+/// Copies bytes, lowest first, that other threads may be writing or reading.
+///
+/// # Safety
+/// S5, S16: both ranges are accessible; if they overlap, the target begins below the source.
+pub unsafe fn copy_racing(from: *const u8, to: *mut u8, len: usize) {
+    // Eight bytes at a time are right for overlapping ranges, too, when the target is at least so far below.
+    let wide = (from as usize).wrapping_sub(to as usize) >= 8;
+    // SAFETY: S5, S16, by the caller's promise.
+    unsafe {
+        std::arch::asm!(
+            "cbz {wide}, 3f",
+            "2: cmp {len}, #8", "b.lo 3f",
+            "ldr {word}, [{from}], #8", "str {word}, [{to}], #8", "sub {len}, {len}, #8", "b 2b",
+            "3: cbz {len}, 4f",
+            "ldrb {word:w}, [{from}], #1", "strb {word:w}, [{to}], #1", "sub {len}, {len}, #1", "b 3b",
+            "4:",
+            wide = in(reg) u64::from(wide), len = inout(reg) len => _, from = inout(reg) from => _,
+            to = inout(reg) to => _, word = out(reg) _, options(nostack),
+        );
+    }
+}
+
+/// Fills bytes that other threads may be writing or reading.
+///
+/// # Safety
+/// S5, S16: the range is accessible.
+pub unsafe fn fill_racing(to: *mut u8, byte: u8, len: usize) {
+    let word = u64::from_ne_bytes([byte; 8]);
+    // SAFETY: S5, S16, by the caller's promise.
+    unsafe {
+        std::arch::asm!(
+            "2: cmp {len}, #8", "b.lo 3f",
+            "str {word}, [{to}], #8", "sub {len}, {len}, #8", "b 2b",
+            "3: cbz {len}, 4f",
+            "strb {word:w}, [{to}], #1", "sub {len}, {len}, #1", "b 3b",
+            "4:",
+            word = in(reg) word, len = inout(reg) len => _, to = inout(reg) to => _, options(nostack),
+        );
+    }
+}
+
 /// Makes freshly written code visible to instruction fetch.
 pub fn synchronize_instructions(start: *const u8, len: usize) {
     // Cache lines are at least 16 bytes on every implementation; stepping finer than needed is only slower.

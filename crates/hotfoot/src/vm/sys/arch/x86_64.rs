@@ -143,6 +143,30 @@ pub fn resume_at(context: &mut ucontext_t, function: usize, argument: usize) {
     registers[libc::REG_RDI as usize] = argument as i64;
 }
 
+/// Copies bytes, lowest first, that other threads may be writing or reading.
+///
+/// # Safety
+/// S5, S16: both ranges are accessible; if they overlap, the target begins below the source.
+pub unsafe fn copy_racing(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: S5, S16, by the caller's promise; the direction flag is clear, as the calling convention says.
+    unsafe {
+        std::arch::asm!("rep movsb", inout("rcx") len => _, inout("rsi") from => _, inout("rdi") to => _,
+            options(nostack, preserves_flags));
+    }
+}
+
+/// Fills bytes that other threads may be writing or reading.
+///
+/// # Safety
+/// S5, S16: the range is accessible.
+pub unsafe fn fill_racing(to: *mut u8, byte: u8, len: usize) {
+    // SAFETY: S5, S16, by the caller's promise; the direction flag is clear, as the calling convention says.
+    unsafe {
+        std::arch::asm!("rep stosb", inout("rcx") len => _, inout("rdi") to => _, in("al") byte,
+            options(nostack, preserves_flags));
+    }
+}
+
 /// Makes freshly written code visible to instruction fetch; this processor does so by itself.
 pub fn synchronize_instructions(_start: *const u8, _len: usize) {}
 
