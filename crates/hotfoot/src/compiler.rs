@@ -171,7 +171,8 @@ fn features(switches: &Features) -> WasmFeatures {
         (WasmFeatures::EXTENDED_CONST, switches.extended_const),
         (WasmFeatures::FUNCTION_REFERENCES, switches.function_references),
         (WasmFeatures::GC, switches.gc),
-        (WasmFeatures::EXCEPTIONS, switches.exceptions),
+        (WasmFeatures::EXCEPTIONS, switches.exceptions || switches.legacy_exceptions),
+        (WasmFeatures::LEGACY_EXCEPTIONS, switches.legacy_exceptions),
         (WasmFeatures::WIDE_ARITHMETIC, switches.wide_arithmetic),
         (WasmFeatures::CUSTOM_PAGE_SIZES, switches.custom_page_sizes),
     ] {

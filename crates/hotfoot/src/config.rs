@@ -214,6 +214,7 @@ pub(crate) struct Features {
     pub function_references: bool,
     pub gc: bool,
     pub exceptions: bool,
+    pub legacy_exceptions: bool,
     pub wide_arithmetic: bool,
     pub custom_page_sizes: bool,
 }
@@ -237,6 +238,7 @@ impl Default for Features {
             function_references: true,
             gc: true,
             exceptions: true,
+            legacy_exceptions: false,
             wide_arithmetic: false,
             custom_page_sizes: false,
         }
@@ -348,6 +350,9 @@ switches! {
     wasm_gc => gc;
     /// Exceptions: `try_table`, `throw`, tags. Default: on.
     wasm_exceptions => exceptions;
+    /// Exceptions as programs had them before they were standardised: `try`, `catch`, `delegate`, `rethrow`; and what
+    /// [`Config::wasm_exceptions`] has. Default: off, because they are no part of WebAssembly 3.0.
+    wasm_legacy_exceptions => legacy_exceptions;
     /// 128-bit arithmetic. Default: off, because it is no part of WebAssembly 3.0.
     wasm_wide_arithmetic => wide_arithmetic;
     /// Memories whose pages are single bytes. Default: off, because they are no part of WebAssembly 3.0.

@@ -33,6 +33,7 @@ const FEATURES: &[Feature] = &[
     Feature { name: "extended-const", base_of: None, set: Config::wasm_extended_const },
     Feature { name: "function-references", base_of: Some("gc"), set: Config::wasm_function_references },
     Feature { name: "gc", base_of: None, set: Config::wasm_gc },
+    Feature { name: "legacy-exceptions", base_of: None, set: Config::wasm_legacy_exceptions },
     Feature { name: "memory64", base_of: None, set: Config::wasm_memory64 },
     Feature { name: "multi-memory", base_of: None, set: Config::wasm_multi_memory },
     Feature { name: "multi-value", base_of: None, set: Config::wasm_multi_value },
@@ -52,8 +53,9 @@ const UNKNOWN: &[FeatureName] = &[];
 /// What `--help` says about `-W`; a test keeps it equal to the list above.
 pub const NAMES_HELP: &str = "\
 Turn features of WebAssembly on or off, as in -W simd=n,memory64; the features are bulk-memory, custom-page-sizes, \
-exceptions, extended-const, function-references, gc, memory64, multi-memory, multi-value, nan-canonicalization, \
-reference-types, relaxed-simd, relaxed-simd-deterministic, simd, tail-call, threads, wide-arithmetic";
+exceptions, extended-const, function-references, gc, legacy-exceptions, memory64, multi-memory, multi-value, \
+nan-canonicalization, reference-types, relaxed-simd, relaxed-simd-deterministic, simd, tail-call, threads, \
+wide-arithmetic";
 
 /// Every feature, those without a switch after the others.
 pub fn feature_names() -> Vec<FeatureName> {

@@ -15,7 +15,8 @@ use wasmparser::{BlockType, BrTable, Operator};
 
 use super::Translator;
 use super::env::clif_type;
-use super::exception::TryTable;
+use super::exception::{Handlers, TryTable};
+use super::legacy::Try;
 use crate::Error;
 
 /// A control structure that has not ended yet.
@@ -30,6 +31,8 @@ pub(super) struct Frame {
     branched: bool,
     /// Whether the code around the structure is not expected to run.
     cold: bool,
+    /// The handlers that hold directly inside of it.
+    handlers: Handlers,
     kind: Kind,
 }
 
@@ -42,6 +45,8 @@ enum Kind {
     If { otherwise: Block, params: Box<[Value]>, cold_otherwise: bool },
     /// As a block, with handlers to be written when it ends.
     TryTable(Box<TryTable>),
+    /// As a block, with clauses that begin with handlers.
+    Try(Box<Try>),
     /// The body of the function; the label returns.
     Function,
 }
@@ -93,7 +98,8 @@ impl Translator<'_, '_> {
         }
         let height = self.stack.len() - params;
         let arity = label_types.len();
-        self.control.push(Frame { label, arity, height, branched: false, cold: self.cold, kind });
+        let handlers = self.handlers.clone();
+        self.control.push(Frame { label, arity, height, branched: false, cold: self.cold, handlers, kind });
         label
     }
 
@@ -120,6 +126,50 @@ impl Translator<'_, '_> {
         let (params, results) = self.block_types(ty)?;
         self.open(&results, params.len(), Kind::TryTable(Box::new(table)));
         Ok(())
+    }
+
+    /// Opens a block that has clauses.
+    pub(super) fn open_try(&mut self, ty: BlockType, state: Try) -> Result<(), Error> {
+        let (params, results) = self.block_types(ty)?;
+        self.open(&results, params.len(), Kind::Try(Box::new(state)));
+        Ok(())
+    }
+
+    /// The handlers that hold directly inside of the structure `depth` out from here, if there is one.
+    pub(super) fn handlers_at(&self, depth: u32) -> Handlers {
+        let at = self.control.len().checked_sub(1 + depth as usize);
+        at.map(|at| self.control[at].handlers.clone()).unwrap_or_default()
+    }
+
+    /// Ends the guarded part or a clause of the innermost `try`, whose state is to be given back.
+    pub(super) fn leave_arm(&mut self) -> Box<Try> {
+        if self.reachable {
+            self.jump(0);
+        }
+        let frame = self.control.last_mut().expect("`catch` follows `try`");
+        let Kind::Try(state) = std::mem::replace(&mut frame.kind, Kind::Block) else {
+            unreachable!("validation pairs `catch` with `try`");
+        };
+        self.stack.truncate(frame.height);
+        state
+    }
+
+    /// Begins a clause of the innermost `try`.
+    pub(super) fn enter_arm(&mut self, state: Box<Try>) {
+        let frame = self.control.last_mut().expect("`catch` follows `try`");
+        frame.handlers = state.outer();
+        frame.kind = Kind::Try(state);
+        self.cold = true;
+    }
+
+    /// Something leads here, after nothing did.
+    pub(super) fn revive(&mut self) {
+        self.reachable = true;
+    }
+
+    /// The state of the `try` that is `depth` structures out.
+    pub(super) fn caught_at(&self, depth: u32) -> Option<&Try> {
+        if let Kind::Try(state) = &self.control[self.label_at(depth)].kind { Some(state) } else { None }
     }
 
     /// Where the label `depth` structures out lies in the list of labels.
@@ -184,6 +234,7 @@ impl Translator<'_, '_> {
                 self.jump(0);
             }
             Kind::TryTable(table) => self.close_try_table(*table),
+            Kind::Try(state) => self.handlers = state.outer(),
             kind => frame.kind = kind,
         }
         let frame = self.control.pop().expect("the last frame was just seen");
@@ -377,12 +428,17 @@ impl Translator<'_, '_> {
     /// Follows the nesting of code that cannot be reached.
     pub(super) fn skip(&mut self, op: &Operator<'_>) {
         match op {
-            Operator::Block { .. }
-            | Operator::Loop { .. }
-            | Operator::If { .. }
-            | Operator::Try { .. }
-            | Operator::TryTable { .. } => self.skipped_blocks += 1,
-            Operator::End if self.skipped_blocks > 0 => self.skipped_blocks -= 1,
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
+                self.skipped_blocks += 1
+            }
+            Operator::Try { .. } => {
+                self.next_try();
+                self.skipped_blocks += 1;
+            }
+            Operator::End | Operator::Delegate { .. } if self.skipped_blocks > 0 => self.skipped_blocks -= 1,
+            Operator::Delegate { .. } => self.delegate(),
+            Operator::Catch { tag_index } if self.skipped_blocks == 0 => self.catch(Some(*tag_index)),
+            Operator::CatchAll if self.skipped_blocks == 0 => self.catch(None),
             Operator::End => self.end(),
             Operator::Else if self.skipped_blocks == 0 => self.else_(),
             _ => {}

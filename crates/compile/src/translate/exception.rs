@@ -73,9 +73,16 @@ impl Translator<'_, '_> {
                 clauses.push(Clause { catch, handler: self.builder.create_block(), label: self.label_at(depth) });
             }
         }
-        let mut handlers: Vec<(Catch, Block)> = clauses.iter().map(|clause| (clause.catch, clause.handler)).collect();
+        let inner: Vec<(Catch, Block)> = clauses.iter().map(|clause| (clause.catch, clause.handler)).collect();
+        let outer = self.guard_by(&inner)?;
+        self.open_try_table(table.ty, TryTable { clauses, outer, guarded_calls: self.guarded_calls })
+    }
+
+    /// Puts these handlers in front of those around; gives the latter back.
+    pub(super) fn guard_by(&mut self, inner: &[(Catch, Block)]) -> Result<Handlers, Error> {
+        let mut handlers = inner.to_vec();
         for (catch, handler) in self.handlers.iter() {
-            if clauses.iter().all(|inner| !shadows(inner.catch, *catch)) {
+            if inner.iter().all(|(inner, _)| !shadows(*inner, *catch)) {
                 handlers.push((*catch, *handler));
             }
         }
@@ -84,8 +91,21 @@ impl Translator<'_, '_> {
             let (value, limit) = (handlers.len() as u64, HANDLERS_PER_CALL_LIMIT as u64);
             return Err(Error::Limit { what, value, limit });
         }
-        let outer = std::mem::replace(&mut self.handlers, handlers.into());
-        self.open_try_table(table.ty, TryTable { clauses, outer, guarded_calls: self.guarded_calls })
+        Ok(std::mem::replace(&mut self.handlers, handlers.into()))
+    }
+
+    /// The values of an exception with a tag.
+    pub(super) fn payload_fields(&mut self, tag: Option<u32>, payload: Value) -> Results {
+        let env = self.env;
+        let fields = tag.map(|tag| &env.tag_type(tag).params).into_iter().flatten();
+        let mut values = Results::new();
+        for (slot, ty) in fields.enumerate() {
+            let offset = (slot * SLOT_SIZE as usize) as i32;
+            let field = self.builder.ins().load(clif_type(*ty), self.access.context, payload, offset);
+            self.root(field, *ty);
+            values.push(field);
+        }
+        values
     }
 
     /// Ends the structure: the handlers are written, if any call can reach them.
@@ -106,15 +126,8 @@ impl Translator<'_, '_> {
         self.builder.set_cold_block(clause.handler);
         self.builder.switch_to_block(clause.handler);
         self.builder.seal_block(clause.handler);
-        let env = self.env;
-        let fields = clause.catch.tag.map(|tag| &env.tag_type(tag).params).into_iter().flatten();
-        let mut arguments: SmallVec<[BlockArg; 8]> = SmallVec::new();
-        for (slot, ty) in fields.enumerate() {
-            let offset = (slot * SLOT_SIZE as usize) as i32;
-            let field = self.builder.ins().load(clif_type(*ty), self.access.context, payload, offset);
-            self.root(field, *ty);
-            arguments.push(BlockArg::Value(field));
-        }
+        let fields = self.payload_fields(clause.catch.tag, payload);
+        let mut arguments: SmallVec<[BlockArg; 8]> = fields.into_iter().map(BlockArg::Value).collect();
         if clause.catch.reference {
             let reference = self.builder.ins().ireduce(types::I32, reference);
             self.root(reference, ValType::EXNREF);
@@ -155,7 +168,7 @@ impl Translator<'_, '_> {
     }
 
     /// Calls a builtin that throws and so never returns.
-    fn call_throwing(&mut self, builtin: Builtin, arguments: &[Value]) {
+    pub(super) fn call_throwing(&mut self, builtin: Builtin, arguments: &[Value]) {
         if self.is_guarded() {
             self.mark();
             let function = self.builtin(builtin);
@@ -191,6 +204,6 @@ impl Translator<'_, '_> {
 }
 
 /// Whether an exception that the later clause would catch never reaches it because of the earlier one.
-fn shadows(earlier: Catch, later: Catch) -> bool {
+pub(super) fn shadows(earlier: Catch, later: Catch) -> bool {
     earlier.tag.is_none() || earlier.tag == later.tag
 }

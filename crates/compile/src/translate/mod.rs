@@ -16,6 +16,7 @@ pub(crate) mod env;
 mod exception;
 pub(crate) mod gc;
 mod global;
+mod legacy;
 mod local;
 mod memory;
 mod meter;
@@ -101,6 +102,9 @@ pub(crate) struct Translator<'a, 'f> {
     control: Vec<Frame>,
     /// Handlers of the structures that the current operator is inside of.
     handlers: Handlers,
+    /// What each `try` is followed by, if the function has one, and how many were come upon.
+    tries: Vec<legacy::Shape>,
+    tries_seen: usize,
     /// How many calls with handlers were made so far.
     guarded_calls: usize,
     reachable: bool,
@@ -168,6 +172,8 @@ pub(crate) fn translate(
         callee_area: None,
         control: buffers.control,
         handlers: Handlers::default(),
+        tries: Vec::new(),
+        tries_seen: 0,
         guarded_calls: 0,
         reachable: true,
         operand: Operand::UNKNOWN,
@@ -201,6 +207,9 @@ pub(crate) fn translate(
         validator.op(offset, &operator)?;
         translator.operand = operand.map_or(Operand::UNKNOWN, Operand::of);
         translator.offset = offset;
+        if translator.tries.is_empty() && matches!(operator, Operator::Try { .. }) {
+            translator.tries = legacy::shapes(body)?;
+        }
         if env.full_address_map {
             translator.mark();
         }
@@ -417,6 +426,11 @@ impl Translator<'_, '_> {
             O::Loop { blockty } => self.loop_(blockty)?,
             O::If { blockty } => self.if_(blockty)?,
             O::TryTable { ref try_table } => self.try_table(try_table)?,
+            O::Try { blockty } => self.try_(blockty)?,
+            O::Catch { tag_index } => self.catch(Some(tag_index)),
+            O::CatchAll => self.catch(None),
+            O::Delegate { .. } => self.delegate(),
+            O::Rethrow { relative_depth } => self.rethrow(relative_depth),
             O::Throw { tag_index } => self.throw(tag_index),
             O::ThrowRef => self.throw_ref(),
             O::Else => self.else_(),

@@ -11,6 +11,7 @@ mod errors;
 mod globals;
 mod guest_objects;
 mod host_functions;
+mod legacy;
 mod limits;
 mod linker;
 mod memories;

@@ -250,6 +250,26 @@ fn the_host_waits_and_notifies_too() {
     assert_eq!(memory.atomic_notify(u64::MAX - 3, 1), Err(Trap::MemoryOutOfBounds));
 }
 
+/// A guest that waits for ever ends when it is interrupted, and the store goes on.
+#[test]
+fn waiting_is_interrupted() {
+    let engine = engine();
+    let memory = shared(&engine, 1, 1);
+    let module = compile(&engine, &format!(r#"(module (import "" "m" (memory 1 1 shared)) {WAITING})"#));
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[memory.clone().into()]).unwrap();
+    let handle = store.interrupt_handle().unwrap();
+    for _ in 0..3 {
+        let waited = thread::scope(|scope| {
+            let guest = scope.spawn(|| call::<_, _, i32>(&mut store, instance, "wait32", (0, 0, -1i64)));
+            handle.interrupt();
+            guest.join().unwrap()
+        });
+        assert_eq!(trap_of(waited), Trap::Interrupt);
+        assert_eq!(call::<_, _, i32>(&mut store, instance, "wait32", (0, 0, 1000i64)).unwrap(), 2);
+    }
+}
+
 #[test]
 fn bulk_operations_on_shared_memories() {
     let text = r#"(module (memory $s (export "s") 1 2 shared) (memory $o (export "o") 1)
