@@ -310,6 +310,12 @@ impl VmStore {
         }
     }
 
+    /// What the store's thread waits with in shared memories: that of the interrupt handles, if there are any.
+    pub(super) fn waiter(&mut self) -> Arc<Waiter> {
+        let own = &mut self.waiter;
+        self.interruptible.waiter().unwrap_or_else(|| own.get_or_insert_default()).clone()
+    }
+
     /// Whether a guest of this store is to stop. Async-signal-safe.
     ///
     /// # Safety

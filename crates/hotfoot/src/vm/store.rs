@@ -155,7 +155,7 @@ pub struct VmStore {
     pub(super) gc: Gc,
     /// Whether a guest has called a host function, or seen a limit of this store or the host, since this was cleared.
     pub(super) host_was_seen: bool,
-    waiter: Option<Arc<Waiter>>,
+    pub(super) waiter: Option<Arc<Waiter>>,
 }
 
 // SAFETY: S2, S3: the pointers inside lead to memory that this store owns and reaches only while borrowed.
@@ -553,12 +553,6 @@ impl VmStore {
                 }
             }
         }
-    }
-
-    /// What the store's thread waits with in shared memories: that of the interrupt handles, if there are any.
-    pub(super) fn waiter(&mut self) -> Arc<Waiter> {
-        let own = &mut self.waiter;
-        self.interruptible.waiter().unwrap_or_else(|| own.get_or_insert_default()).clone()
     }
 
     /// Grows a table by `delta` elements: the old size, or `None` when limits or the host refuse.
