@@ -21,13 +21,8 @@ pub fn explain(error: &Error, bytes: &[u8], engine: &EngineArgs, name: &str) -> 
             return anyhow!("{name} cannot run: {reason}{advice}");
         }
     };
-    let (switches, unknown): (Vec<_>, Vec<_>) = missing.into_iter().partition(|feature| args::is_switch(feature));
-    if unknown.is_empty() {
-        let list = switches.join(",");
-        return anyhow!("{name} cannot run: {error:#}; switch on what it needs with -W {list}");
-    }
-    let list = unknown.join(" and ");
-    anyhow!("{name} needs {list}, which hotfoot does not have yet; build it without ({error:#})")
+    let list = missing.join(",");
+    anyhow!("{name} cannot run: {error:#}; switch on what it needs with -W {list}")
 }
 
 /// The features that this module needs and does not get.
@@ -78,12 +73,6 @@ mod tests {
         assert!(message("(module (memory 1 1 shared))", "").ends_with("with -W threads"));
         let both = "(module (func (param v128) (result i32 i32) unreachable))";
         assert!(message(both, "-W simd=n,multi-value=n").ends_with("with -W multi-value,simd"));
-    }
-
-    #[test]
-    fn a_feature_that_does_not_exist_is_named() {
-        let structs = message("(module (type (struct)) (func (drop (struct.new 0))))", "");
-        assert!(structs.contains("garbage") && structs.contains("does not"), "{structs}");
     }
 
     #[test]

@@ -47,9 +47,6 @@ const FEATURES: &[Feature] = &[
     Feature { name: "wide-arithmetic", base_of: None, set: Config::wasm_wide_arithmetic },
 ];
 
-/// Features that a module may need and hotfoot does not have: no switches, but a name for the reason of a refusal.
-const UNKNOWN: &[FeatureName] = &[];
-
 /// What `--help` says about `-W`; a test keeps it equal to the list above.
 pub const NAMES_HELP: &str = "\
 Turn features of WebAssembly on or off, as in -W simd=n,memory64; the features are bulk-memory, custom-page-sizes, \
@@ -57,15 +54,9 @@ exceptions, extended-const, function-references, gc, legacy-exceptions, memory64
 nan-canonicalization, reference-types, relaxed-simd, relaxed-simd-deterministic, simd, tail-call, threads, \
 wide-arithmetic";
 
-/// Every feature, those without a switch after the others.
+/// Every feature.
 pub fn feature_names() -> Vec<FeatureName> {
-    let switches = FEATURES.iter().map(|feature| (feature.name, feature.set));
-    switches.chain(UNKNOWN.iter().copied()).collect()
-}
-
-/// Whether `-W` takes this name.
-pub fn is_switch(name: &str) -> bool {
-    FEATURES.iter().any(|feature| feature.name == name)
+    FEATURES.iter().map(|feature| (feature.name, feature.set)).collect()
 }
 
 impl FeatureSwitch {
@@ -122,6 +113,5 @@ mod tests {
         assert!(read("smid").unwrap_err().contains("`simd`"));
         assert!(read("warp-drive").unwrap_err().contains("bulk-memory, "));
         assert!(read("simd=maybe").unwrap_err().contains("y or n"));
-        assert!(is_switch("simd") && !is_switch("warp-drive"));
     }
 }
