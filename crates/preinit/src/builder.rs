@@ -9,6 +9,7 @@ use hotfoot_wasi::Perms;
 
 use crate::error::PreinitError;
 use crate::host::{self, Host};
+use crate::optimize;
 use crate::report::Report;
 
 /// What is called when no function is named: the first of these that is exported.
@@ -41,6 +42,7 @@ pub struct Preinit {
     pub(crate) make_linker: Option<MakeLinker>,
     pub(crate) keep_imports: bool,
     pub(crate) strip_debug: bool,
+    optimize: bool,
     pub(crate) max_growth: Option<u64>,
     pub(crate) config: Config,
 }
@@ -102,6 +104,7 @@ impl Preinit {
             make_linker: None,
             keep_imports: false,
             strip_debug: false,
+            optimize: false,
             max_growth: None,
             config: Config::new(),
         }
@@ -201,6 +204,13 @@ impl Preinit {
         self
     }
 
+    /// Whether to remove functions that only the initialisation used, and to make indirect calls direct where their target
+    /// is certain. Functions get new numbers, and debugging information is left out. Default: no.
+    pub fn optimize(&mut self, optimize: bool) -> &mut Self {
+        self.optimize = optimize;
+        self
+    }
+
     /// By how many bytes the output may be larger than the input. Default: any number.
     pub fn max_growth(&mut self, bytes: u64) -> &mut Self {
         self.max_growth = Some(bytes);
@@ -227,7 +237,14 @@ impl Preinit {
     /// Every reason is a variant of [`PreinitError`].
     pub fn run_with_report(&self, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitError> {
         let wasm = wat::parse_bytes(wasm)?;
-        let (output, report) = host::run(self, &wasm)?;
+        let (mut output, mut report) = host::run(self, &wasm)?;
+        if self.optimize {
+            let (smaller, gain) = optimize::optimize(&output)?;
+            report.removed_functions = gain.removed_functions;
+            report.direct_calls = gain.direct_calls;
+            output = smaller;
+        }
+        report.describe_output(&output)?;
         let growth = (output.len() as u64).saturating_sub(wasm.len() as u64);
         match self.max_growth {
             Some(max) if growth > max => Err(PreinitError::Growth { growth, max }),

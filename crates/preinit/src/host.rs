@@ -64,7 +64,6 @@ pub fn run(preinit: &Preinit, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitE
     report.host_calls = calls.map(host_call).collect();
     report.warn_of_frozen_input();
     let output = rewrite::rewrite(preinit, &input, &state, &images, &mut report)?;
-    report.output_bytes = output.len();
     Ok((output, report))
 }
 

@@ -53,9 +53,12 @@ pub struct Input<'a> {
     pub table_inits: Vec<Option<ConstExpr<'a>>>,
     pub memories: Vec<MemoryType>,
     pub globals: Vec<GlobalType>,
+    /// What each defined global begins as.
+    pub global_inits: Vec<ConstExpr<'a>>,
     pub exports: Vec<Export<'a>>,
     pub elements: Vec<Element<'a>>,
     pub data: Vec<Data<'a>>,
+    pub start: Option<u32>,
     pub has_data_count: bool,
     pub bodies: Vec<FunctionBody<'a>>,
     names: HashMap<(Kind, u32), &'a str>,
@@ -146,11 +149,14 @@ impl<'a> Input<'a> {
             }
             Payload::GlobalSection(globals) => {
                 for global in globals {
-                    self.globals.push(global?.ty);
+                    let global = global?;
+                    self.globals.push(global.ty);
+                    self.global_inits.push(global.init_expr);
                 }
             }
             Payload::ExportSection(exports) => self.exports = exports.into_iter().collect::<Result<_, _>>()?,
             Payload::ElementSection(elements) => self.elements = elements.into_iter().collect::<Result<_, _>>()?,
+            Payload::StartSection { func, .. } => self.start = Some(func),
             Payload::DataCountSection { .. } => self.has_data_count = true,
             Payload::DataSection(data) => self.data = data.into_iter().collect::<Result<_, _>>()?,
             Payload::CodeSectionEntry(body) => self.bodies.push(body),

@@ -32,7 +32,8 @@
 //! random numbers from a fixed seed, as both would be frozen into the output anyway.
 //!
 //! [`Preinit`] is the builder; `host` instantiates and runs; `state` captures; `image` turns memory into data segments;
-//! `input` reads a module and `rewrite` writes one; `report` says what happened.
+//! `input` reads a module and `rewrite` writes one; `optimize` removes what cannot be
+//! reached; `report` says what happened.
 #![forbid(unsafe_code)]
 
 mod builder;
@@ -40,6 +41,7 @@ mod error;
 mod host;
 mod image;
 mod input;
+mod optimize;
 mod report;
 mod rewrite;
 mod state;

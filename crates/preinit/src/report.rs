@@ -1,6 +1,9 @@
 //! What a pre-initialisation did, for people and for programs.
 
 use serde::Serialize;
+use wasmparser::{Parser, Payload};
+
+use crate::error::PreinitError;
 
 /// What was run, what was captured, and what came out.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -24,6 +27,10 @@ pub struct Report {
     pub data_segments: usize,
     /// Element segments of the output.
     pub element_segments: usize,
+    /// Functions that were removed as nothing can reach them.
+    pub removed_functions: usize,
+    /// Indirect calls that became direct.
+    pub direct_calls: usize,
     /// Size of the input.
     pub input_bytes: usize,
     /// Size of the output.
@@ -99,6 +106,21 @@ impl Report {
         }
     }
 
+    /// Sizes of the output and its sections.
+    pub(crate) fn describe_output(&mut self, output: &[u8]) -> Result<(), PreinitError> {
+        self.output_bytes = output.len();
+        for payload in Parser::new(0).parse_all(output) {
+            let payload = payload?;
+            let Some((id, range)) = payload.as_section() else { continue };
+            let name = match &payload {
+                Payload::CustomSection(section) => format!("custom {:?}", section.name()),
+                _ => section_name(id).to_owned(),
+            };
+            self.sections.push((name, (range.end - range.start) as usize));
+        }
+        Ok(())
+    }
+
     /// The report as lines of text.
     pub fn to_text(&self) -> String {
         let mut lines = vec![format!("called {}", self.called.join(", then "))];
@@ -125,10 +147,22 @@ impl Report {
             "{} globals, {} data segments, {} element segments",
             self.globals, self.data_segments, self.element_segments
         ));
+        if self.removed_functions + self.direct_calls > 0 {
+            lines.push(format!("{} functions removed, {} calls made direct", self.removed_functions, self.direct_calls));
+        }
         for (name, bytes) in &self.sections {
             lines.push(format!("section {name}: {bytes} bytes"));
         }
         lines.push(format!("{} bytes became {}", self.input_bytes, self.output_bytes));
         lines.join("\n") + "\n"
     }
+}
+
+/// A section's name.
+fn section_name(id: u8) -> &'static str {
+    const NAMES: [&str; 14] = [
+        "custom", "type", "import", "function", "table", "memory", "global", "export", "start", "element", "code",
+        "data", "data count", "tag",
+    ];
+    NAMES.get(usize::from(id)).copied().unwrap_or("unknown")
 }

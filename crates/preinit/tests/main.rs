@@ -2,5 +2,7 @@
 
 mod dump;
 mod options;
+mod random;
 mod refusals;
+mod same;
 mod states;

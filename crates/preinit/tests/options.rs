@@ -164,3 +164,38 @@ fn artifacts_run_what_modules_run() {
     assert!(artifact.starts_with(b"\x7fELF"));
     assert_eq!(artifact, Preinit::new().run_to_artifact(&engine, REACTOR.as_bytes()).unwrap());
 }
+
+const WITH_LEFTOVERS: &str = r#"(module
+    (import "host" "f" (func $unused_import))
+    (type $t (func (result i32)))
+    (table 3 funcref) (table $changing 2 funcref)
+    (elem (i32.const 1) func $three $one) (elem declare func $named $dead)
+    (elem (table $changing) (i32.const 0) func $three $one)
+    (global $g (mut i32) (i32.const 0))
+    (func $one (result i32) (i32.const 1))
+    (func $three (result i32) (i32.const 3))
+    (func $dead (drop (call $deader (ref.func $dead))))
+    (func $deader (param funcref) (result i32) (i32.const 8))
+    (func $named (result i32) (i32.const 5))
+    (func (export "wizer.initialize") (call $dead) (global.set $g (i32.const 30)))
+    (func (export "run") (result i32)
+        (table.set $changing (i32.const 1) (ref.func $named))
+        (i32.add (global.get $g)
+            (i32.add (call_indirect (type $t) (i32.const 1)) (call_indirect $changing (type $t) (i32.const 1))))))"#;
+
+#[test]
+fn what_only_the_initialisation_used_is_removed() {
+    let (wasm, report) = Preinit::new().optimize(true).run_with_report(WITH_LEFTOVERS.as_bytes()).unwrap();
+    assert_eq!((report.removed_functions, report.direct_calls), (3, 1));
+    assert!(report.output_bytes == wasm.len() && wasm.len() < Preinit::new().run(WITH_LEFTOVERS.as_bytes()).unwrap().len());
+    let module = module(&wasm);
+    let mut store = Store::new(module.engine(), ());
+    let mut linker = Linker::new(module.engine());
+    linker.define_unknown_imports_as_traps(&module).unwrap();
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let run = instance.get_typed_func::<(), i32>(&mut store, "run").unwrap();
+    assert_eq!(run.call(&mut store, ()).unwrap(), 38);
+    let names = custom_sections(&wasm).pop().unwrap().1;
+    let holds = |name: &str| names.windows(name.len()).any(|window| window == name.as_bytes());
+    assert!(holds("named") && holds("three") && !holds("dead"));
+}

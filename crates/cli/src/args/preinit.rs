@@ -55,6 +55,10 @@ pub struct PreinitArgs {
     #[arg(long)]
     pub keep_imports: bool,
 
+    /// Remove functions that only the initialisation used, and make certain indirect calls direct
+    #[arg(long)]
+    pub optimize: bool,
+
     /// Leave out debugging information
     #[arg(long)]
     pub strip_debug: bool,

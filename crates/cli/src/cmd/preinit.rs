@@ -61,7 +61,8 @@ fn preinit(args: &PreinitArgs, options: &EngineArgs) -> Result<Preinit> {
         .inherit_env(args.inherit_env.unwrap_or(false))
         .inherit_stdio(args.inherit_stdio.unwrap_or(true))
         .keep_imports(args.keep_imports)
-        .strip_debug(args.strip_debug);
+        .strip_debug(args.strip_debug)
+        .optimize(args.optimize);
     if let Some(name) = &args.init_func {
         preinit.init_func(name);
     }

@@ -27,7 +27,6 @@ impl Writer<'_, '_> {
     }
 
     fn custom(&mut self, custom: &Custom<'_>) {
-        let before = self.output.len();
         match custom.name {
             "name" => self.names(custom),
             name if name.starts_with(".debug_") || name == "sourceMappingURL" => {
@@ -46,7 +45,6 @@ impl Writer<'_, '_> {
             name if name.starts_with("metadata.code.") && self.code_moved() => return,
             _ => self.copy_custom(custom),
         }
-        self.report.sections.push((format!("custom {:?}", custom.name), self.output.len() - before));
     }
 
     fn copy_custom(&mut self, custom: &Custom<'_>) {

@@ -145,9 +145,7 @@ impl Writer<'_, '_> {
     }
 
     fn section(&mut self, section: &impl wasm_encoder::Section) {
-        let before = self.output.len();
         section.append_to(&mut self.output);
-        self.report.sections.push((section_name(section.id()).to_owned(), self.output.len() - before));
     }
 
     fn section_if<S: wasm_encoder::Section>(&mut self, section: Option<&S>, is_empty: impl Fn(&S) -> bool) {
@@ -355,25 +353,4 @@ fn split_count(section: &[u8]) -> (u32, &[u8]) {
 /// Bytes of an unsigned number in LEB128.
 fn leb_len(value: u64) -> usize {
     (64 - value.leading_zeros()).div_ceil(7).max(1) as usize
-}
-
-/// A section's name, for the report.
-fn section_name(id: u8) -> &'static str {
-    const NAMES: [&str; 14] = [
-        "custom",
-        "type",
-        "import",
-        "function",
-        "table",
-        "memory",
-        "global",
-        "export",
-        "start",
-        "element",
-        "code",
-        "data",
-        "data count",
-        "tag",
-    ];
-    NAMES.get(usize::from(id)).copied().unwrap_or("unknown")
 }
