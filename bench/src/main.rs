@@ -1,7 +1,7 @@
 //! Instantiation beside a peer: create a store, instantiate, call, drop, over guests that stress one thing each.
 //!
 //! ```text
-//!  cargo run --release -- [--threads | --density | --objects | --load] [--only PATTERN] [--quick]
+//!  cargo run --release -- [--threads | --density | --objects | --load | --preinit FOLDER] [--only PATTERN] [--quick]
 //! ```
 //!
 //! `--threads` shows instead what several threads do beside one, `--density` what instances cost while they are idle or
@@ -18,6 +18,7 @@ mod load;
 mod objects;
 mod ours;
 mod peer;
+mod preinit;
 mod threads;
 
 use std::time::Instant;
@@ -41,6 +42,10 @@ fn main() -> Result<()> {
     }
     if has("--load") {
         return load::report(quick);
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == "--preinit") {
+        let folder = arguments.get(at + 1).map_or("../../shared/corpus/preinit", String::as_str);
+        return preinit::report(folder.as_ref(), quick);
     }
     if has("--density") {
         return density::report(quick);

@@ -32,13 +32,8 @@ pub fn optimize(wasm: &[u8]) -> Result<(Vec<u8>, Gain), PreinitError> {
         map.insert(old, map.len() as u32);
     }
     let removed_functions = input.funcs.len() - map.len();
-    let mut shrink = Shrink {
-        imported: input.imported.funcs,
-        types: &input.funcs,
-        tables: constant_calls,
-        map,
-        direct_calls: 0,
-    };
+    let mut shrink =
+        Shrink { imported: input.imported.funcs, types: &input.funcs, tables: constant_calls, map, direct_calls: 0 };
     let mut module = wasm_encoder::Module::new();
     shrink.parse_core_module(&mut module, Parser::new(0), wasm)?;
     Ok((module.finish(), Gain { removed_functions, direct_calls: shrink.direct_calls }))

@@ -148,7 +148,8 @@ impl Report {
             self.globals, self.data_segments, self.element_segments
         ));
         if self.removed_functions + self.direct_calls > 0 {
-            lines.push(format!("{} functions removed, {} calls made direct", self.removed_functions, self.direct_calls));
+            lines
+                .push(format!("{} functions removed, {} calls made direct", self.removed_functions, self.direct_calls));
         }
         for (name, bytes) in &self.sections {
             lines.push(format!("section {name}: {bytes} bytes"));
@@ -161,8 +162,20 @@ impl Report {
 /// A section's name.
 fn section_name(id: u8) -> &'static str {
     const NAMES: [&str; 14] = [
-        "custom", "type", "import", "function", "table", "memory", "global", "export", "start", "element", "code",
-        "data", "data count", "tag",
+        "custom",
+        "type",
+        "import",
+        "function",
+        "table",
+        "memory",
+        "global",
+        "export",
+        "start",
+        "element",
+        "code",
+        "data",
+        "data count",
+        "tag",
     ];
     NAMES.get(usize::from(id)).copied().unwrap_or("unknown")
 }

@@ -187,7 +187,9 @@ const WITH_LEFTOVERS: &str = r#"(module
 fn what_only_the_initialisation_used_is_removed() {
     let (wasm, report) = Preinit::new().optimize(true).run_with_report(WITH_LEFTOVERS.as_bytes()).unwrap();
     assert_eq!((report.removed_functions, report.direct_calls), (3, 1));
-    assert!(report.output_bytes == wasm.len() && wasm.len() < Preinit::new().run(WITH_LEFTOVERS.as_bytes()).unwrap().len());
+    assert!(
+        report.output_bytes == wasm.len() && wasm.len() < Preinit::new().run(WITH_LEFTOVERS.as_bytes()).unwrap().len()
+    );
     let module = module(&wasm);
     let mut store = Store::new(module.engine(), ());
     let mut linker = Linker::new(module.engine());

@@ -87,7 +87,8 @@ fn providers(wasm: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
     let mut names: Vec<&str> = imports.iter().map(|(module, ..)| module.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let provide = |name: &&str| Some(((*name).to_owned(), provider(imports.iter().filter(|import| import.0 == *name))?));
+    let provide =
+        |name: &&str| Some(((*name).to_owned(), provider(imports.iter().filter(|import| import.0 == *name))?));
     names.iter().map(provide).collect()
 }
 

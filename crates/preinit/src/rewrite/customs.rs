@@ -29,21 +29,23 @@ impl Writer<'_, '_> {
     fn custom(&mut self, custom: &Custom<'_>) {
         match custom.name {
             "name" => self.names(custom),
-            name if name.starts_with(".debug_") || name == "sourceMappingURL" => {
-                let moved = self.code_moved() && name != "sourceMappingURL";
-                if self.preinit.strip_debug || moved {
-                    if moved && !self.preinit.strip_debug {
-                        self.warn_once("debugging information was left out, because the code had to be encoded anew");
-                    }
-                    return;
-                }
-                self.copy_custom(custom);
-            }
-            "linking" => return,
-            name if name.starts_with("reloc.") => return,
-            "dylink.0" | "dylink" if !self.preinit.keep_imports => return,
-            name if name.starts_with("metadata.code.") && self.code_moved() => return,
+            name if name.starts_with(".debug_") => self.debug(custom),
+            "sourceMappingURL" if self.preinit.strip_debug => {}
+            "linking" => {}
+            name if name.starts_with("reloc.") => {}
+            "dylink.0" | "dylink" if !self.preinit.keep_imports => {}
+            name if name.starts_with("metadata.code.") && self.code_moved() => {}
             _ => self.copy_custom(custom),
+        }
+    }
+
+    fn debug(&mut self, custom: &Custom<'_>) {
+        match (self.preinit.strip_debug, self.code_moved()) {
+            (true, _) => {}
+            (false, true) => {
+                self.warn_once("debugging information was left out, because the code had to be encoded anew");
+            }
+            (false, false) => self.copy_custom(custom),
         }
     }
 
