@@ -6,6 +6,7 @@ mod branch_hints;
 mod cache;
 mod calls;
 mod determinism;
+mod collection;
 mod engines;
 mod errors;
 mod globals;
