@@ -32,6 +32,8 @@ pub struct AnyRef(RootIndex);
 pub struct EqRef(RootIndex);
 
 impl Reference for AnyRef {
+    const HEAP: hotfoot_artifact::HeapType = hotfoot_artifact::HeapType::Any;
+
     fn from_root(root: RootIndex) -> Self {
         AnyRef(root)
     }
@@ -42,6 +44,8 @@ impl Reference for AnyRef {
 }
 
 impl Reference for EqRef {
+    const HEAP: hotfoot_artifact::HeapType = hotfoot_artifact::HeapType::Eq;
+
     fn from_root(root: RootIndex) -> Self {
         EqRef(root)
     }

@@ -49,6 +49,8 @@ impl ArrayRefPre {
 pub struct ArrayRef(RootIndex);
 
 impl Reference for ArrayRef {
+    const HEAP: hotfoot_artifact::HeapType = hotfoot_artifact::HeapType::Array;
+
     fn from_root(root: RootIndex) -> Self {
         ArrayRef(root)
     }

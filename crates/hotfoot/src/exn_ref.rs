@@ -20,6 +20,8 @@ use crate::vm::store::{StoreId, VmStore};
 pub struct ExnRef(RootIndex);
 
 impl Reference for ExnRef {
+    const HEAP: hotfoot_artifact::HeapType = hotfoot_artifact::HeapType::Exn;
+
     fn from_root(root: RootIndex) -> Self {
         ExnRef(root)
     }

@@ -16,6 +16,8 @@ use crate::vm::gc::handles::RootIndex;
 pub struct ExternRef(RootIndex);
 
 impl Reference for ExternRef {
+    const HEAP: hotfoot_artifact::HeapType = hotfoot_artifact::HeapType::Extern;
+
     fn from_root(root: RootIndex) -> Self {
         ExternRef(root)
     }

@@ -20,10 +20,15 @@ use crate::vm::gc::handles::RootIndex;
 use crate::vm::store::StoreId;
 
 pub(crate) mod sealed {
+    use hotfoot_artifact::HeapType;
+
     use crate::vm::gc::handles::RootIndex;
 
     /// What all kinds of references have in common.
     pub trait Reference: Copy + Send + Sync + 'static {
+        /// The type of all such references.
+        const HEAP: HeapType;
+
         fn from_root(root: RootIndex) -> Self;
         fn root(&self) -> RootIndex;
     }

@@ -48,6 +48,8 @@ impl StructRefPre {
 pub struct StructRef(RootIndex);
 
 impl Reference for StructRef {
+    const HEAP: hotfoot_artifact::HeapType = hotfoot_artifact::HeapType::Struct;
+
     fn from_root(root: RootIndex) -> Self {
         StructRef(root)
     }

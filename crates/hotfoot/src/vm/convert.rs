@@ -8,9 +8,8 @@ use hotfoot_artifact::{HeapType, RefType, ValType};
 
 use super::slot::Slot;
 use super::store::{FuncPtr, VmStore};
-use crate::exn_ref::ExnRef;
-use crate::extern_ref::ExternRef;
 use crate::func::Func;
+use crate::i31::I31;
 use crate::rooting::{GcRef, Rooted};
 use crate::value::{V128, Val};
 
@@ -156,10 +155,10 @@ unsafe impl WasmTy for Func {
     }
 }
 
-// SAFETY: S7, null or a reference of the store, which `reference_to_slot` checks.
-unsafe impl WasmTy for Option<Rooted<ExternRef>> {
+// SAFETY: S7, null or a reference of the store, which `reference_to_slot` checks; a handle is of its type.
+unsafe impl<R: GcRef> WasmTy for Option<Rooted<R>> {
     fn valtype() -> ValType {
-        ValType::EXTERNREF
+        ValType::Ref(RefType { nullable: true, heap: R::HEAP })
     }
 
     fn into_slot(self, store: &VmStore) -> Result<Slot> {
@@ -171,18 +170,48 @@ unsafe impl WasmTy for Option<Rooted<ExternRef>> {
     }
 }
 
-// SAFETY: S7, null or a reference of the store, which `reference_to_slot` checks.
-unsafe impl WasmTy for Option<Rooted<ExnRef>> {
+// SAFETY: S7, a reference of the store, which `reference_to_slot` checks; a handle is of its type.
+unsafe impl<R: GcRef> WasmTy for Rooted<R> {
     fn valtype() -> ValType {
-        ValType::EXNREF
+        ValType::Ref(RefType { nullable: false, heap: R::HEAP })
     }
 
     fn into_slot(self, store: &VmStore) -> Result<Slot> {
-        reference_to_slot(self.as_ref(), store)
+        reference_to_slot(Some(&self), store)
     }
 
     unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self {
-        reference_from_slot(store, slot)
+        reference_from_slot(store, slot).expect("a reference of this type is never null")
+    }
+}
+
+// SAFETY: S7, an i31 is the same in every store.
+unsafe impl WasmTy for I31 {
+    fn valtype() -> ValType {
+        ValType::Ref(RefType { nullable: false, heap: HeapType::I31 })
+    }
+
+    fn into_slot(self, _store: &VmStore) -> Result<Slot> {
+        Ok(Slot::from_u32(self.to_reference()))
+    }
+
+    unsafe fn from_slot(_store: &mut VmStore, slot: Slot) -> Self {
+        I31::from_reference(slot.as_u32()).expect("a reference of this type is an i31")
+    }
+}
+
+// SAFETY: S7, null or an i31, which is the same in every store.
+unsafe impl WasmTy for Option<I31> {
+    fn valtype() -> ValType {
+        ValType::Ref(RefType { nullable: true, heap: HeapType::I31 })
+    }
+
+    fn into_slot(self, _store: &VmStore) -> Result<Slot> {
+        Ok(Slot::from_u32(self.map_or(0, I31::to_reference)))
+    }
+
+    unsafe fn from_slot(_store: &mut VmStore, slot: Slot) -> Self {
+        I31::from_reference(slot.as_u32())
     }
 }
 

@@ -121,7 +121,7 @@ const HOLDERS: &str = r#"(module
     (global $global (mut (ref null $box)) (ref.null $box))
     (global $fixed (ref $box) (struct.new $box (i32.const 1000)))
     (table $table 4 (ref null $box))
-    (table $filled 3 (ref $box) (global.get $fixed))
+    (table $filled 3 (ref $box) (struct.new $box (i32.const 3)))
     (elem $segment (ref null $box) (item (struct.new $box (i32.const 2000))) (item (global.get $fixed)))
     (func $new (param i32) (result (ref $box))
         (call $collect)
@@ -140,7 +140,7 @@ const HOLDERS: &str = r#"(module
             (unreachable))
         (call $collect) (drop) (drop)
         (i32.add (call $get) (call $get (local.get $kept))))
-    (func (export "throw") (param i32) (throw $t (call $new (local.get 0)) (i64.const 2)))
+    (func (export "throw") (param i32) (result i32) (throw $t (call $new (local.get 0)) (i64.const 2)))
     (func (export "array") (param $len i32) (result i32)
         (local $array (ref $boxes)) (local $copy (ref $boxes)) (local $sum i32)
         (local.set $array (array.new $boxes (ref.null $box) (local.get $len)))
@@ -171,7 +171,8 @@ const HOLDERS: &str = r#"(module
         (call $collect)
         (table.init $table $segment (i32.const 0) (i32.const 0) (i32.const 2))
         (call $collect)
-        (if (i32.eqz (ref.eq (table.get $table (i32.const 1)) (table.get $filled (i32.const 2)))) (then (unreachable)))
+        (if (i32.eqz (ref.eq (table.get $table (i32.const 1)) (global.get $fixed))) (then (unreachable)))
+        (if (i32.eqz (ref.eq (table.get $filled (i32.const 0)) (table.get $filled (i32.const 2)))) (then (unreachable)))
         (if (i32.eqz (ref.eq (table.get $table (i32.const 0)) (array.get $boxes
             (array.new_elem $boxes $segment (i32.const 0) (i32.const 1)) (i32.const 0)))) (then (unreachable)))
         (i32.add (call $get (table.get $table (i32.const 0))) (call $get (global.get $fixed))))
@@ -226,7 +227,7 @@ fn whatever_holds_an_object_keeps_it() {
 fn exceptions_leave_the_guest_with_their_objects() {
     for engine in engines() {
         let (mut store, instance) = holders(&engine);
-        let error = call::<_, _, ()>(&mut store, instance, "throw", 41).unwrap_err();
+        let error = call::<_, _, i32>(&mut store, instance, "throw", 41).unwrap_err();
         for _ in 0..3 {
             store.gc(None).unwrap();
         }
@@ -256,7 +257,9 @@ fn pooled_stores_begin_without_objects() {
             (global.set $made (struct.new $box (i32.const 7)))
             (table.set $table (i32.const 1) (global.get $made))
             (i32.add (local.get $small) (struct.get $box $value (global.get $made)))))"#;
-    let with_constant = text.replace("(ref.null $box))", "(struct.new $box (i32.const 9)))").replace("(i32.eqz (ref.is_null (global.get $made)))", "(i32.const 0)");
+    let with_constant = text
+        .replace("(ref.null $box))", "(struct.new $box (i32.const 9)))")
+        .replace("(i32.eqz (ref.is_null (global.get $made)))", "(i32.const 0)");
     for text in [text, &with_constant] {
         let pre = Linker::new(&engine).instantiate_pre(&Module::new(&engine, text).unwrap()).unwrap();
         for _ in 0..20 {
