@@ -19,6 +19,8 @@ pub enum Value {
     Null,
     /// A function of the module, its own or imported.
     Func(u32),
+    /// An unboxed integer of 31 bits.
+    I31(i32),
 }
 
 /// A table as it is now.
@@ -144,8 +146,11 @@ impl Capture<'_, '_> {
             Ref::Func(Some(func)) => self.func(&func),
             Ref::Extern(_) => Err("an externref".to_owned()),
             Ref::Exn(_) => Err("an exnref".to_owned()),
-            Ref::Any(_) => Err("an anyref".to_owned()),
-            Ref::Func(None) => Ok(Value::Null),
+            Ref::Any(Some(value)) => match value.as_i31(&*self.store) {
+                Ok(Some(value)) => Ok(Value::I31(value.get_i32())),
+                _ => Err("a struct or array".to_owned()),
+            },
+            Ref::Func(None) | Ref::Any(None) => Ok(Value::Null),
         }
     }
 

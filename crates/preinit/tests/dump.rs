@@ -23,6 +23,7 @@ pub fn text<T: 'static>(store: &Store<T>, instance: &Instance, value: &Val) -> S
             Some(index) => format!("func {index}"),
             None => "foreign func".to_owned(),
         },
+        Val::AnyRef(Some(value)) => format!("{:?}", value.as_i31(store)),
         other => format!("{other:?}"),
     }
 }

@@ -93,6 +93,37 @@ fn references_in_globals() {
 }
 
 #[test]
+fn typed_and_non_nullable_function_references() {
+    check(
+        r#"(module
+            (type $t (func (result i64)))
+            (table $all 3 9 (ref $t) (ref.func $one))
+            (global $g (mut (ref $t)) (ref.func $one)) (global $n (mut (ref null $t)) (ref.null $t))
+            (elem declare func $two)
+            (func $one (result i64) (i64.const 1))
+            (func $two (result i64) (i64.const 2))
+            (func (export "wizer.initialize")
+                (global.set $g (ref.func $two)) (global.set $n (global.get $g))
+                (table.set $all (i32.const 1) (ref.func $two)) (drop (table.grow $all (ref.func $two) (i32.const 3))))
+            (func (export "main") (result i64)
+                (i64.add (call_ref $t (global.get $g))
+                    (i64.add (call_ref $t (table.get $all (i32.const 0))) (call_ref $t (table.get $all (i32.const 5)))))))"#,
+    );
+}
+
+#[test]
+fn unboxed_integers_in_references() {
+    check(
+        r#"(module
+            (table 3 anyref)
+            (global $a i31ref (ref.i31 (i32.const -5))) (global $b (mut anyref) (ref.null any))
+            (func (export "wizer.initialize")
+                (global.set $b (global.get $a)) (table.set (i32.const 1) (global.get $a)))
+            (func (export "main") (result i64) (i64.extend_i32_u (ref.is_null (table.get (i32.const 1))))))"#,
+    );
+}
+
+#[test]
 fn memory_bytes_growth_and_bytes_that_became_zero() {
     check(
         r#"(module

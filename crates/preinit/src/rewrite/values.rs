@@ -1,6 +1,6 @@
 //! Captured values as constant expressions.
 
-use wasm_encoder::{AbstractHeapType, ConstExpr, Encode, HeapType, Ieee32, Ieee64, ValType};
+use wasm_encoder::{AbstractHeapType, ConstExpr, Encode, HeapType, Ieee32, Ieee64, Instruction, ValType};
 
 use crate::state::Value;
 
@@ -12,7 +12,7 @@ pub fn constant(value: Value, ty: ValType) -> ConstExpr {
         Value::F32(bits) => ConstExpr::f32_const(Ieee32::new(bits)),
         Value::F64(bits) => ConstExpr::f64_const(Ieee64::new(bits)),
         Value::V128(bits) => ConstExpr::v128_const(bits as i128),
-        Value::Null | Value::Func(_) => {
+        Value::Null | Value::Func(_) | Value::I31(_) => {
             let heap = match ty {
                 ValType::Ref(reference) => reference.heap_type,
                 _ => HeapType::Abstract { shared: false, ty: AbstractHeapType::Func },
@@ -26,6 +26,7 @@ pub fn constant(value: Value, ty: ValType) -> ConstExpr {
 pub fn reference(value: Value, heap: HeapType) -> ConstExpr {
     match value {
         Value::Func(index) => ConstExpr::ref_func(index),
+        Value::I31(value) => ConstExpr::extended([Instruction::I32Const(value), Instruction::RefI31]),
         _ => ConstExpr::ref_null(heap),
     }
 }
