@@ -108,7 +108,7 @@ fn advice(modules: &[&str]) -> &'static str {
     } else if modules.iter().any(|module| module.starts_with("wasi:")) {
         "It is a part of a component of WASI 0.2 or later: build the program for wasm32-wasip1."
     } else if modules.contains(&"wasi") {
-        "hotfoot provides WASI preview 1 (wasi_snapshot_preview1): build the program for wasm32-wasip1."
+        "It starts threads, which -S threads provides."
     } else {
         "Provide a module that exports them with --preload MODULE=FILE, or change the program."
     }

@@ -23,6 +23,7 @@ mod refusal;
 mod stack;
 mod stop;
 mod stopwatch;
+mod threads;
 #[allow(unsafe_code)]
 mod trust;
 mod types;

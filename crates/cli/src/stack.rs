@@ -10,6 +10,14 @@ use anyhow::{Result, anyhow};
 
 /// The host's own part: what calls the guest, and the functions that it calls in turn.
 const HOST_STACK_SIZE: usize = 2 << 20;
+/// What a guest may use when nothing is said, see `Config::max_wasm_stack`.
+const DEFAULT_GUEST_SIZE: u64 = 512 << 10;
+
+/// The stack of a thread for a guest that uses so many bytes, or as many as there are by default.
+pub fn size(guest_size: Option<u64>) -> usize {
+    let guest_size = guest_size.unwrap_or(DEFAULT_GUEST_SIZE);
+    usize::try_from(guest_size).ok().and_then(|size| size.checked_add(HOST_STACK_SIZE)).unwrap_or(usize::MAX)
+}
 
 /// Does the work with room for a guest that uses so many bytes; none asks for no more than there is by default.
 pub fn with_room(guest_size: Option<u64>, work: impl FnOnce() -> Result<i32> + Send) -> Result<i32> {

@@ -114,6 +114,7 @@ pub use vm::view::MemoryView;
 #[doc = include_str!("../../../docs/gc.md")]
 #[doc = include_str!("../../../docs/interruption.md")]
 #[doc = include_str!("../../../docs/async.md")]
+#[doc = include_str!("../../../docs/threads.md")]
 struct Guide;
 
 /// The same, about artifacts.

@@ -15,6 +15,7 @@ use crate::near;
 pub struct EngineArgs {
     low: LowEngineArgs,
     target: Option<String>,
+    threads: bool,
     file: ConfigFile,
 }
 
@@ -25,7 +26,7 @@ impl EngineArgs {
     /// When the file cannot be read or says what cannot be.
     pub fn new(low: &LowEngineArgs) -> Result<EngineArgs> {
         let file = low.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
-        Ok(EngineArgs { low: low.clone(), target: None, file })
+        Ok(EngineArgs { low: low.clone(), target: None, threads: false, file })
     }
 
     /// As [`EngineArgs::new`], for a command that can compile for another machine.
@@ -45,6 +46,11 @@ impl EngineArgs {
         self.apply(&mut config)?;
         config.generate_address_map(true);
         Engine::new(&config).context("these engine options do not work")
+    }
+
+    /// The same with shared memories and atomic operations, unless they are switched off by name.
+    pub fn with_threads(self) -> EngineArgs {
+        EngineArgs { threads: true, ..self }
     }
 
     /// Makes the engine.
@@ -78,6 +84,9 @@ impl EngineArgs {
     pub fn apply(&self, config: &mut Config) -> Result<()> {
         self.file.apply(config)?;
         let low = &self.low;
+        if self.threads {
+            config.wasm_threads(true);
+        }
         FeatureSwitch::apply(&low.features, config);
         if let Some(level) = low.opt_level {
             config.cranelift_opt_level(match level {

@@ -11,7 +11,7 @@ use hotfoot_testing::features::SpecVersion;
 use super::features::{FeatureSwitch, NAMES_HELP};
 use super::preinit::PreinitArgs;
 use super::tools::{CompileArgs, ConfigArgs, ExploreArgs, InspectArgs, ObjdumpArgs, SettingsArgs};
-use super::value::{self, CraneliftSetting, Directory, EnvVar, Preload};
+use super::value::{self, CraneliftSetting, Directory, EnvVar, Preload, WasiOption};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -133,6 +133,10 @@ pub struct LowRunArgs {
     /// Show control characters that the program writes to a terminal instead of obeying them
     #[arg(long)]
     pub protect_terminal: bool,
+
+    /// What else of WASI to provide: threads, for programs that start some (wasm32-wasip1-threads)
+    #[arg(short = 'S', long = "wasi", value_name = "threads[=y|n]", value_delimiter = ',', value_parser = value::wasi_option)]
+    pub wasi: Vec<WasiOption>,
 
     /// Instantiate FILE first and let its exports satisfy the imports of NAME; may be given again, in order
     #[arg(long = "preload", value_name = "NAME=FILE", value_parser = value::preload)]

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::EngineArgs;
 use super::low::LowRunArgs;
-use super::value::{Directory, EnvVar, Preload};
+use super::value::{Directory, EnvVar, Preload, WasiOption};
 
 /// Where a module comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct RunArgs {
     pub listenfd: bool,
     /// Whether control characters are shown on a terminal instead of obeyed.
     pub protect_terminal: bool,
+    /// Whether the program may start threads.
+    pub threads: bool,
     /// Modules to instantiate first, in order.
     pub preloads: Vec<Preload>,
     /// How long the program may run.
@@ -63,6 +65,8 @@ impl RunArgs {
         let mut words = low.file_and_args.into_iter();
         // clap has checked that there is a first one.
         let file = words.next().unwrap_or_default();
+        let threads = low.wasi.last() == Some(&WasiOption::Threads(true));
+        let engine = EngineArgs::new(&low.engine)?;
         Ok(RunArgs {
             source: Source::from(file),
             argv: words.collect(),
@@ -72,13 +76,14 @@ impl RunArgs {
             tcp_listen: low.tcp_listen,
             listenfd: low.listenfd,
             protect_terminal: low.protect_terminal,
+            threads,
             preloads: low.preloads,
             timeout: low.timeout,
             bench_imports: low.bench_imports,
             cache: !low.no_cache,
             time: low.time,
             allow_precompiled: low.allow_precompiled,
-            engine: EngineArgs::new(&low.engine)?,
+            engine: if threads { engine.with_threads() } else { engine },
         })
     }
 }

@@ -126,6 +126,25 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| expected())
 }
 
+/// A part of WASI that is provided when it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WasiOption {
+    /// `wasi.thread-spawn`.
+    Threads(bool),
+}
+
+/// `threads`, or `threads=n`.
+pub fn wasi_option(text: &str) -> Result<WasiOption, String> {
+    let (name, enabled) = match text.split_once('=') {
+        Some((name, value)) => (name, yes_or_no(value)?),
+        None => (text, true),
+    };
+    match name {
+        "threads" => Ok(WasiOption::Threads(enabled)),
+        _ => Err(format!("there is no part of WASI named `{name}`; write threads")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,23 +2,45 @@
 //!
 //! The order is the life of a module: read, compile, provide imports, resolve them, instantiate, call, report how it ended.
 
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use hotfoot::{ExternType, Func, Instance, InstancePre, Linker, Module, Store, Val};
-use hotfoot_wasi::{WasiCtx, p0, p1};
+use hotfoot_wasi::{WasiCtx, WasiCtxBuilder, p0, p1};
 
 use crate::args::{RunArgs, Source};
 use crate::cmd::cache;
 use crate::input::Input;
 use crate::stop::Stop;
 use crate::stopwatch::Stopwatch;
+use crate::threads::{self, Group};
 use crate::{imports, invoke, load, stack, types, ui, wasi};
 
 /// What the host functions of one run work on.
 struct Host {
+    /// Of a program that may start threads, the thread's own; the program's is the group's.
     wasi: WasiCtx,
+    threads: Option<Arc<Group<Host>>>,
     bench_start: Option<Instant>,
+}
+
+impl Host {
+    fn new(wasi: WasiCtx) -> Host {
+        Host { wasi, threads: None, bench_start: None }
+    }
+
+    /// What a thread of a group works on.
+    fn of_thread(group: Arc<Group<Host>>) -> Host {
+        let wasi = WasiCtxBuilder::new().inherit_stdio().build();
+        Host { wasi, threads: Some(group), bench_start: None }
+    }
+
+    /// The files of a group.
+    fn shared(&self) -> &Mutex<WasiCtx> {
+        let group = self.threads.as_ref().expect("only the functions of groups ask for a group's files");
+        &group.wasi
+    }
 }
 
 /// Runs the program, or invokes the export that was asked for, and gives the exit code.
@@ -37,7 +59,14 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let program = args.source.to_string();
     let input = Input::open(&args.source)?;
     let own_args = if args.invoke.is_none() { words(args)? } else { Vec::new() };
-    let host = Host { wasi: wasi::context(args, &own_args)?, bench_start: None };
+    let wasi = wasi::context(args, &own_args)?;
+    let host = if args.threads {
+        let stack = args.engine.max_wasm_stack();
+        Host::of_thread(Group::new(&engine, wasi, &program, stack, Host::of_thread))
+    } else {
+        Host::new(wasi)
+    };
+    let group = host.threads.clone();
     watch.lap("read");
     let module = load::module(&engine, args, &input, &args.source)?;
     watch.lap(if matches!(input, Input::Module(_)) { "compile" } else { "load" });
@@ -45,8 +74,16 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let mut store = Store::new(&engine, host);
     let stop = Stop::watch(&mut store, args.timeout)?;
     let mut linker = Linker::new(&engine);
-    p1::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
-    p0::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+    if let Some(group) = &group {
+        if !args.preloads.is_empty() {
+            bail!("--preload does not go with -S threads: what is preloaded would belong to the first thread only")
+        }
+        p1::add_to_linker_of_threads(&mut linker, Host::shared, |host: &mut Host| &mut host.wasi)?;
+        threads::add_to_linker(&mut linker, &store, &module, group)?;
+    } else {
+        p1::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+        p0::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+    }
     if args.bench_imports {
         add_bench(&mut linker)?;
     }
@@ -62,6 +99,9 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     }
 
     let resolved = imports::resolve(&module, &linker, &mut store, &program)?;
+    if let Some(group) = &group {
+        group.set_program(resolved.clone());
+    }
     let instance = match &args.invoke {
         None => resolved.instantiate(&mut store),
         Some(_) => initialized(&mut store, &resolved),

@@ -7,6 +7,7 @@ use super::types::Errno;
 use super::*;
 use crate::ctx::WasiCtx;
 use hotfoot::{Caller, Extern, Linker, Result};
+use std::sync::{Mutex, PoisonError};
 
 /// The name under which programs import these functions.
 pub const MODULE: &str = "wasi_snapshot_preview1";
@@ -20,6 +21,47 @@ pub fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
+    add(linker, get, get)
+}
+
+/// Defines all 46 functions for a program of several threads, each with a store of its own. `get` finds the context that
+/// they share; `own` one of the calling thread's, with the same streams, on which it waits and sleeps: a thread that
+/// waits does not keep others from their files. So `poll_oneoff` knows the standard streams and clocks only.
+///
+/// # Errors
+///
+/// If the linker has one of them already.
+pub fn add_to_linker_of_threads<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&T) -> &Mutex<WasiCtx> + Copy + Send + Sync + 'static,
+    own: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    add(linker, Locked(get), own)
+}
+
+/// How a call reaches the context in the store's data.
+pub(crate) trait Access<T>: Copy + Send + Sync + 'static {
+    /// Does something with the context.
+    fn with<R>(self, data: &mut T, f: impl FnOnce(&mut WasiCtx) -> R) -> R;
+}
+
+impl<T, F: Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static> Access<T> for F {
+    fn with<R>(self, data: &mut T, f: impl FnOnce(&mut WasiCtx) -> R) -> R {
+        f(self(data))
+    }
+}
+
+/// The context of several threads.
+#[derive(Clone, Copy)]
+struct Locked<F>(F);
+
+impl<T, F: Fn(&T) -> &Mutex<WasiCtx> + Copy + Send + Sync + 'static> Access<T> for Locked<F> {
+    fn with<R>(self, data: &mut T, f: impl FnOnce(&mut WasiCtx) -> R) -> R {
+        f(&mut (self.0)(data).lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn add<T: 'static>(linker: &mut Linker<T>, get: impl Access<T>, own: impl Access<T>) -> Result<()> {
     shared_with_preview0(linker, MODULE, get)?;
     let module = MODULE;
     linker.func_wrap(module, "fd_filestat_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
@@ -36,7 +78,7 @@ pub fn add_to_linker<T: 'static>(
         },
     )?;
     linker.func_wrap(module, "poll_oneoff", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32, d: u32| {
-        call(&mut caller, get, |ctx, mem| poll_oneoff(ctx, mem, a, b, c, d))
+        call(&mut caller, own, |ctx, mem| poll_oneoff(ctx, mem, a, b, c, d))
     })?;
     linker.func_wrap(module, "sock_accept", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
         call(&mut caller, get, |ctx, mem| sock_accept(ctx, mem, a, b, c))
@@ -48,7 +90,7 @@ pub fn add_to_linker<T: 'static>(
 pub(crate) fn shared_with_preview0<T: 'static>(
     linker: &mut Linker<T>,
     module: &str,
-    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+    get: impl Access<T>,
 ) -> Result<()> {
     args_and_clocks(linker, module, get)?;
     descriptors(linker, module, get)?;
@@ -61,23 +103,28 @@ pub(crate) fn shared_with_preview0<T: 'static>(
 /// The memory of the calling instance and its context, for one call.
 pub(crate) fn call<T: 'static>(
     caller: &mut Caller<'_, T>,
-    get: impl Fn(&mut T) -> &mut WasiCtx,
+    get: impl Access<T>,
     function: impl FnOnce(&mut WasiCtx, &mut GuestMemory<'_>) -> Result<(), Errno>,
 ) -> Result<u32> {
-    let Some(memory) = caller.get_export("memory").and_then(Extern::into_memory) else {
-        anyhow::bail!("the module that called WASI exports no memory named \"memory\"; export it under that name");
-    };
-    let (view, data) = memory.view_and_store_mut(&mut *caller);
-    Ok(number(function(get(data), &mut GuestMemory::new(view))))
+    match caller.get_export("memory") {
+        Some(Extern::Memory(memory)) => {
+            let (view, data) = memory.view_and_store_mut(&mut *caller);
+            Ok(number(get.with(data, |ctx| function(ctx, &mut GuestMemory::new(view)))))
+        }
+        Some(Extern::SharedMemory(memory)) => {
+            Ok(number(get.with(caller.data_mut(), |ctx| function(ctx, &mut GuestMemory::shared(memory)))))
+        }
+        _ => anyhow::bail!("the module that called WASI exports no memory named \"memory\"; export it under that name"),
+    }
 }
 
 /// The same for functions that take no pointers, which need no memory.
 fn call_without_memory<T: 'static>(
     caller: &mut Caller<'_, T>,
-    get: impl Fn(&mut T) -> &mut WasiCtx,
+    get: impl Access<T>,
     function: impl FnOnce(&mut WasiCtx) -> Result<(), Errno>,
 ) -> u32 {
-    number(function(get(caller.data_mut())))
+    number(get.with(caller.data_mut(), function))
 }
 
 fn number(result: Result<(), Errno>) -> u32 {
@@ -88,11 +135,7 @@ fn number(result: Result<(), Errno>) -> u32 {
 }
 
 /// `args_*`, `environ_*`, `clock_*`, `random_get`.
-fn args_and_clocks<T: 'static>(
-    linker: &mut Linker<T>,
-    module: &str,
-    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
-) -> Result<()> {
+fn args_and_clocks<T: 'static>(linker: &mut Linker<T>, module: &str, get: impl Access<T>) -> Result<()> {
     linker.func_wrap(module, "args_get", move |mut caller: Caller<'_, T>, a: u32, b: u32| {
         call(&mut caller, get, |ctx, mem| args_get(ctx, mem, a, b))
     })?;
@@ -118,11 +161,7 @@ fn args_and_clocks<T: 'static>(
 }
 
 /// `fd_*` that look at a descriptor or change it.
-fn descriptors<T: 'static>(
-    linker: &mut Linker<T>,
-    module: &str,
-    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
-) -> Result<()> {
+fn descriptors<T: 'static>(linker: &mut Linker<T>, module: &str, get: impl Access<T>) -> Result<()> {
     linker.func_wrap(module, "fd_advise", move |mut caller: Caller<'_, T>, a: u32, b: u64, c: u64, d: u32| {
         call_without_memory(&mut caller, get, |ctx| fd_advise(ctx, a, b, c, d))
     })?;
@@ -170,11 +209,7 @@ fn descriptors<T: 'static>(
 }
 
 /// `fd_*` that move bytes.
-fn transfers<T: 'static>(
-    linker: &mut Linker<T>,
-    module: &str,
-    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
-) -> Result<()> {
+fn transfers<T: 'static>(linker: &mut Linker<T>, module: &str, get: impl Access<T>) -> Result<()> {
     linker.func_wrap(
         module,
         "fd_pread",
@@ -209,11 +244,7 @@ fn transfers<T: 'static>(
 }
 
 /// `path_*`.
-fn paths<T: 'static>(
-    linker: &mut Linker<T>,
-    module: &str,
-    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
-) -> Result<()> {
+fn paths<T: 'static>(linker: &mut Linker<T>, module: &str, get: impl Access<T>) -> Result<()> {
     linker.func_wrap(module, "path_create_directory", move |mut caller: Caller<'_, T>, a: u32, b: u32, c: u32| {
         call(&mut caller, get, |ctx, mem| path_create_directory(ctx, mem, a, b, c))
     })?;
@@ -280,11 +311,7 @@ fn paths<T: 'static>(
 }
 
 /// `sock_*`.
-fn sockets<T: 'static>(
-    linker: &mut Linker<T>,
-    module: &str,
-    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
-) -> Result<()> {
+fn sockets<T: 'static>(linker: &mut Linker<T>, module: &str, get: impl Access<T>) -> Result<()> {
     linker.func_wrap(
         module,
         "sock_recv",
@@ -306,11 +333,7 @@ fn sockets<T: 'static>(
 }
 
 /// `proc_*`, `sched_yield`.
-fn process<T: 'static>(
-    linker: &mut Linker<T>,
-    module: &str,
-    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
-) -> Result<()> {
+fn process<T: 'static>(linker: &mut Linker<T>, module: &str, get: impl Access<T>) -> Result<()> {
     linker.func_wrap(module, "proc_exit", move |_: Caller<'_, T>, code: u32| -> Result<()> {
         Err(proc_exit(code).into())
     })?;

@@ -4,8 +4,9 @@
 //! and need not be aligned. Vectors of buffers are bounded in number, and a call uses the first few that are not empty:
 //! a short read or write is always a right answer.
 
+use super::racing::{RACING_BYTES_MAX, RacingBytes};
 use super::types::Errno;
-use hotfoot::MemoryView;
+use hotfoot::{MemoryView, SharedMemory};
 use std::io::{IoSlice, IoSliceMut};
 use std::ops::Range;
 
@@ -21,19 +22,64 @@ const PATH_BYTES_MAX: u32 = 4096;
 /// The linear memory of a guest during one call.
 #[derive(Debug)]
 pub struct GuestMemory<'a> {
-    view: MemoryView<'a>,
+    bytes: Bytes<'a>,
+}
+
+/// Whose memory it is.
+#[derive(Debug)]
+enum Bytes<'a> {
+    /// The guest's alone, and it waits for us.
+    View(MemoryView<'a>),
+    /// That of other threads, too, which run on.
+    Racing(RacingBytes),
 }
 
 impl<'a> GuestMemory<'a> {
     /// The whole memory of the calling instance.
     pub fn new(view: impl Into<MemoryView<'a>>) -> GuestMemory<'a> {
-        GuestMemory { view: view.into() }
+        GuestMemory { bytes: Bytes::View(view.into()) }
+    }
+
+    /// The memory of the calling instance, which other threads use, too.
+    pub fn shared(memory: SharedMemory) -> GuestMemory<'a> {
+        GuestMemory { bytes: Bytes::Racing(RacingBytes::new(memory)) }
+    }
+
+    fn len(&self) -> usize {
+        match &self.bytes {
+            Bytes::View(view) => view.data().len(),
+            Bytes::Racing(bytes) => bytes.len(),
+        }
+    }
+
+    /// The bytes of a range that is inside.
+    fn inside(&self, range: Range<usize>) -> Result<&[u8], Errno> {
+        match &self.bytes {
+            Bytes::View(view) => Ok(&view.data()[range]),
+            Bytes::Racing(bytes) => bytes.read(range),
+        }
+    }
+
+    /// The bytes of a range that is inside, to be changed.
+    fn inside_mut(&mut self, range: Range<usize>) -> Result<&mut [u8], Errno> {
+        match &mut self.bytes {
+            Bytes::View(view) => view.range_mut(range).ok_or(Errno::Fault),
+            Bytes::Racing(bytes) => bytes.write(range),
+        }
+    }
+
+    /// As much of a buffer as one transfer may take.
+    fn transferable(&self, range: Range<usize>, left: usize) -> Range<usize> {
+        match &self.bytes {
+            Bytes::View(_) => range,
+            Bytes::Racing(_) => range.start..range.end.min(range.start + left),
+        }
     }
 
     fn range(&self, pointer: u32, len: u32) -> Result<Range<usize>, Errno> {
         let start = pointer as usize;
         let end = start.checked_add(len as usize).ok_or(Errno::Fault)?;
-        if end > self.view.data().len() { Err(Errno::Fault) } else { Ok(start..end) }
+        if end > self.len() { Err(Errno::Fault) } else { Ok(start..end) }
     }
 
     /// `Ok` if the guest may be written to there.
@@ -43,13 +89,13 @@ impl<'a> GuestMemory<'a> {
 
     /// The bytes at `pointer`.
     pub fn slice(&self, pointer: u32, len: u32) -> Result<&[u8], Errno> {
-        Ok(&self.view.data()[self.range(pointer, len)?])
+        self.inside(self.range(pointer, len)?)
     }
 
     /// The bytes at `pointer`, to be changed, by the kernel too.
     pub fn slice_mut(&mut self, pointer: u32, len: u32) -> Result<&mut [u8], Errno> {
         let range = self.range(pointer, len)?;
-        self.view.range_mut(range).ok_or(Errno::Fault)
+        self.inside_mut(range)
     }
 
     /// `N` bytes at `pointer`, for `uN::from_le_bytes`.
@@ -104,12 +150,13 @@ impl<'a> GuestMemory<'a> {
         let mut ranges: [Range<usize>; READ_BUFFERS_MAX] = Default::default();
         let used = self.buffers(iovs, count, &mut ranges)?;
         if used > 1
-            && let Some(parts) = self.view.ranges_mut(ranges.clone())
+            && let Bytes::View(view) = &mut self.bytes
+            && let Some(parts) = view.ranges_mut(ranges.clone())
         {
             return transfer(&mut parts.map(IoSliceMut::new)[..used]);
         }
         let [first, ..] = ranges;
-        let buffer = self.view.range_mut(first).ok_or(Errno::Fault)?;
+        let buffer = self.inside_mut(self.transferable(first, RACING_BYTES_MAX))?;
         transfer(&mut [IoSliceMut::new(buffer)][..used.min(1)])
     }
 
@@ -122,8 +169,13 @@ impl<'a> GuestMemory<'a> {
     ) -> Result<R, Errno> {
         let mut ranges: [Range<usize>; WRITE_BUFFERS_MAX] = Default::default();
         let used = self.buffers(iovs, count, &mut ranges)?;
-        let bytes = self.view.data();
-        let parts = ranges.map(|range| IoSlice::new(&bytes[range]));
+        let mut parts = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
+        let mut left = RACING_BYTES_MAX;
+        for (part, range) in parts.iter_mut().zip(ranges).take(used) {
+            let range = self.transferable(range, left);
+            left -= left.min(range.len());
+            *part = IoSlice::new(self.inside(range)?);
+        }
         transfer(&parts[..used])
     }
 

@@ -28,6 +28,7 @@ mod memory;
 pub(crate) mod path;
 pub(crate) mod poll;
 mod proc;
+mod racing;
 mod random;
 mod sock;
 pub(crate) mod types;
@@ -40,7 +41,7 @@ pub use fd::{
     fd_sync,
 };
 pub use io::{fd_pread, fd_pwrite, fd_read, fd_readdir, fd_seek, fd_tell, fd_write};
-pub use link::{MODULE, add_to_linker};
+pub use link::{MODULE, add_to_linker, add_to_linker_of_threads};
 pub use memory::GuestMemory;
 pub use path::{
     PathOpen, path_create_directory, path_filestat_get, path_filestat_set_times, path_link, path_open, path_readlink,
