@@ -14,7 +14,7 @@ use crate::near;
 /// A setting that a file may have.
 struct Key {
     name: &'static str,
-    /// What it is without the file, in TOML; an example where that is nothing.
+    /// What it is without the file, in TOML; an example where that is nothing. A switch's default is asked for.
     default: &'static str,
     /// One sentence.
     meaning: &'static str,
@@ -95,36 +95,32 @@ const KEYS: &[Key] = &[
         Other(enable),
     ),
     key("cranelift_flag_set", "{}", "Settings of the code generator by name, as { has_avx2 = false }.", Other(set)),
-    key(
+    switch(
         "cranelift_nan_canonicalization",
-        "false",
         "Give every NaN that arithmetic makes the same bits.",
-        Switch(Config::cranelift_nan_canonicalization),
+        Config::cranelift_nan_canonicalization,
     ),
-    key(
+    switch(
         "relaxed_simd_deterministic",
-        "false",
         "Give relaxed SIMD instructions the same results on every host.",
-        Switch(Config::relaxed_simd_deterministic),
+        Config::relaxed_simd_deterministic,
     ),
-    key("parallel_compilation", "true", "Compile functions on all cores.", Switch(Config::parallel_compilation)),
+    switch("parallel_compilation", "Compile functions on all cores.", Config::parallel_compilation),
     key(
         "emit_clif",
         "\"clif\"",
         "Write each function, as the code generator gets it, to this folder.",
         Other(emit_clif),
     ),
-    key(
+    switch(
         "generate_address_map",
-        "false",
         "Say of every machine instruction where in the module it comes from.",
-        Switch(Config::generate_address_map),
+        Config::generate_address_map,
     ),
-    key(
+    switch(
         "signals_based_traps",
-        "true",
         "Find some traps through memory protection instead of explicit checks.",
-        Switch(Config::signals_based_traps),
+        Config::signals_based_traps,
     ),
     key(
         "memory_reservation",
@@ -138,60 +134,54 @@ const KEYS: &[Key] = &[
         "Inaccessible space after each memory's reservation.",
         Size(Config::memory_guard_size),
     ),
-    key(
-        "memory_may_move",
-        "true",
-        "Whether a memory that outgrows its reservation may move.",
-        Switch(Config::memory_may_move),
-    ),
-    key(
-        "max_wasm_stack",
-        MAX_WASM_STACK_DEFAULT,
-        "Stack that programs may use before they trap.",
-        Other(max_wasm_stack),
-    ),
-    key("wasm_backtrace", "true", "Whether errors carry a backtrace.", Switch(Config::wasm_backtrace)),
+    switch("memory_may_move", "Whether a memory that outgrows its reservation may move.", Config::memory_may_move),
+    key("max_wasm_stack", "\"512KiB\"", "Stack that programs may use before they trap.", Other(max_wasm_stack)),
+    switch("wasm_backtrace", "Whether errors carry a backtrace.", Config::wasm_backtrace),
     key("wasm_backtrace_max_frames", "20", "How many frames a backtrace has at most.", Other(backtrace_frames)),
+    key(
+        "gc_heap_reservation",
+        "\"4GiB\"",
+        "Address space to reserve for a program's objects.",
+        Size(Config::gc_heap_reservation),
+    ),
     key("allocation_strategy", "\"on_demand\"", "Where instances come from: on_demand or pooling.", Other(strategy)),
-    key(
+    switch(
         "verify_artifact_files",
-        "false",
         "Compare every artifact with its checksum before it is used.",
-        Switch(Config::verify_artifact_files),
+        Config::verify_artifact_files,
     ),
-    key("wasm_bulk_memory", "true", "memory.copy and its kin, passive segments.", Switch(Config::wasm_bulk_memory)),
-    key("wasm_custom_page_sizes", "false", "Memories with pages of a byte.", Switch(Config::wasm_custom_page_sizes)),
-    key("wasm_exceptions", "true", "Exceptions: try_table, throw, tags.", Switch(Config::wasm_exceptions)),
-    key("wasm_extended_const", "true", "Arithmetic in constant expressions.", Switch(Config::wasm_extended_const)),
-    key("wasm_memory64", "true", "Memories and tables indexed by i64.", Switch(Config::wasm_memory64)),
-    key("wasm_multi_memory", "true", "Several memories.", Switch(Config::wasm_multi_memory)),
-    key("wasm_multi_value", "true", "Several results, blocks with parameters.", Switch(Config::wasm_multi_value)),
-    key(
-        "wasm_mutable_global",
-        "true",
-        "Imported and exported globals that can be set.",
-        Switch(Config::wasm_mutable_global),
-    ),
-    key("wasm_reference_types", "true", "References as values, several tables.", Switch(Config::wasm_reference_types)),
-    key(
+    switch("wasm_bulk_memory", "memory.copy and its kin, passive segments.", Config::wasm_bulk_memory),
+    switch("wasm_custom_page_sizes", "Memories with pages of a byte.", Config::wasm_custom_page_sizes),
+    switch("wasm_exceptions", "Exceptions: try_table, throw, tags.", Config::wasm_exceptions),
+    switch("wasm_extended_const", "Arithmetic in constant expressions.", Config::wasm_extended_const),
+    switch("wasm_function_references", "Typed references to functions.", Config::wasm_function_references),
+    switch("wasm_gc", "Structs and arrays that are collected.", Config::wasm_gc),
+    switch("wasm_legacy_exceptions", "Exceptions in their older encoding.", Config::wasm_legacy_exceptions),
+    switch("wasm_memory64", "Memories and tables indexed by i64.", Config::wasm_memory64),
+    switch("wasm_multi_memory", "Several memories.", Config::wasm_multi_memory),
+    switch("wasm_multi_value", "Several results, blocks with parameters.", Config::wasm_multi_value),
+    switch("wasm_mutable_global", "Imported and exported globals that can be set.", Config::wasm_mutable_global),
+    switch("wasm_reference_types", "References as values, several tables.", Config::wasm_reference_types),
+    switch(
         "wasm_relaxed_simd",
-        "true",
         "Vector instructions whose results may differ between hosts.",
-        Switch(Config::wasm_relaxed_simd),
+        Config::wasm_relaxed_simd,
     ),
-    key(
+    switch(
         "wasm_saturating_float_to_int",
-        "true",
         "Conversions from float to integer that saturate.",
-        Switch(Config::wasm_saturating_float_to_int),
+        Config::wasm_saturating_float_to_int,
     ),
-    key("wasm_sign_extension", "true", "Sign extension instructions.", Switch(Config::wasm_sign_extension)),
-    key("wasm_simd", "true", "128-bit vectors.", Switch(Config::wasm_simd)),
-    key("wasm_tail_call", "true", "Tail calls.", Switch(Config::wasm_tail_call)),
-    key("wasm_wide_arithmetic", "false", "128-bit integers in arithmetic.", Switch(Config::wasm_wide_arithmetic)),
+    switch("wasm_sign_extension", "Sign extension instructions.", Config::wasm_sign_extension),
+    switch("wasm_simd", "128-bit vectors.", Config::wasm_simd),
+    switch("wasm_tail_call", "Tail calls.", Config::wasm_tail_call),
+    switch("wasm_threads", "Shared memories, atomic operations and waiting.", Config::wasm_threads),
+    switch("wasm_wide_arithmetic", "128-bit integers in arithmetic.", Config::wasm_wide_arithmetic),
 ];
 
-const MAX_WASM_STACK_DEFAULT: &str = "\"512KiB\"";
+const fn switch(name: &'static str, meaning: &'static str, set: fn(&mut Config, bool) -> &mut Config) -> Key {
+    Key { name, default: "", meaning, kind: Switch(set) }
+}
 
 const fn key(name: &'static str, default: &'static str, meaning: &'static str, kind: Kind) -> Key {
     Key { name, default, meaning, kind }
@@ -275,6 +265,13 @@ impl ConfigFile {
 }
 
 impl Key {
+    /// What the key is without a file.
+    fn default(&self) -> &'static str {
+        let Switch(set) = self.kind else { return self.default };
+        let is_on = format!("{:?}", set(&mut Config::new(), true)) == format!("{:?}", Config::new());
+        if is_on { "true" } else { "false" }
+    }
+
     fn apply(&self, config: &mut Config, value: &Value) -> Result<(), &'static str> {
         match self.kind {
             Switch(set) => {
@@ -299,7 +296,7 @@ pub fn template() -> String {
         text.push_str(&format!("\n# {meaning}\n# {name} = {default}\n"));
     };
     for key in KEYS {
-        line(key.name, key.default, key.meaning);
+        line(key.name, key.default(), key.meaning);
     }
     text.push_str("\n# Of `allocation_strategy = \"pooling\"`.\n# [pooling]\n");
     for key in POOLING_KEYS {
@@ -424,11 +421,37 @@ mod tests {
         assert_eq!(format!("{pooled:?}"), format!("{expected:?}"));
     }
 
+    /// A setting that the library gets belongs into files, too, unless a file is the wrong place for it.
+    #[test]
+    fn every_method_of_config_is_a_key() {
+        let elsewhere = [
+            "strategy",              // There is one compiler.
+            "consume_fuel",          // Of no use before the host gives fuel.
+            "epoch_interruption",    // Likewise; `--timeout` stops programs.
+            "artifact_key",          // A secret.
+            "cache",                 // `hotfoot cache`, `--no-cache`.
+            "gc_zeal_alloc_counter", // For tests of the collector.
+            "async_support",         // Nothing that a command calls waits asynchronously.
+            "async_stack_size",      // Likewise.
+        ];
+        let source = include_str!("../../hotfoot/src/config.rs");
+        let control = include_str!("../../hotfoot/src/config/control.rs");
+        let methods = source[source.find("\nimpl Config {").unwrap()..].lines().chain(control.lines());
+        let named = |line: &str| Some(line.trim().strip_prefix("pub fn ")?.split_once("(&mut self")?.0.to_owned());
+        let switch =
+            |line: &str| Some(line.trim().split_once(" => ")?.0.to_owned()).filter(|name| name.starts_with("wasm_"));
+        let methods = methods.filter_map(named).chain(source.lines().filter_map(switch));
+        let missing: Vec<String> = methods
+            .filter(|name| !elsewhere.contains(&name.as_str()) && KEYS.iter().all(|key| key.name != name))
+            .collect();
+        assert_eq!(missing, [""; 0], "add them to KEYS in crates/cli/src/config_file.rs");
+    }
+
     /// A switch that sets another field, or nothing, would go unnoticed by the test above.
     #[test]
     fn every_switch_switches() {
         for key in KEYS.iter().filter(|key| matches!(key.kind, Switch(_))) {
-            let other = key.default == "false";
+            let other = key.default() == "false";
             let changed = format!("{:?}", apply(&format!("{} = {other}", key.name)).unwrap());
             assert_ne!(changed, format!("{:?}", Config::new()), "{}", key.name);
         }

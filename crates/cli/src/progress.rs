@@ -100,7 +100,18 @@ fn line(name: &str, done: u64, total: u64, elapsed: Duration) -> String {
             format!(", {seconds:.0} s left")
         }
     };
-    format!("compiling {name}  [{bar}] {:>3} %{left}", done * 100 / total)
+    format!("compiling {}  [{bar}] {:>3} %{left}", short(name), done * 100 / total)
+}
+
+/// A name that leaves the bar room on its line: only one line can be painted over.
+fn short(name: &str) -> String {
+    const LEN_MAX: usize = 22;
+    let len = name.chars().count();
+    if len <= LEN_MAX {
+        name.to_owned()
+    } else {
+        format!("…{}", name.chars().skip(len - LEN_MAX + 1).collect::<String>())
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +124,8 @@ mod tests {
         assert_eq!(line("`a`", 0, 4, second), "compiling `a`  [------------------------]   0 %");
         assert_eq!(line("`a`", 1, 4, second), "compiling `a`  [######------------------]  25 %, 3 s left");
         assert_eq!(line("`a`", 4, 4, second), "compiling `a`  [########################] 100 %, 0 s left");
+        let long = format!("`/{}/app.wasm`", "folder/".repeat(20));
+        assert!(line(&long, 4, 4, second).starts_with("compiling …") && line(&long, 1, 4, second).chars().count() < 80);
         assert_eq!(line("`a`", 9, 4, second), line("`a`", 4, 4, second), "a count that ran ahead stays on the line");
     }
 

@@ -107,3 +107,21 @@ pub(crate) fn check_compatible(engine: &Engine, header: &Header) -> Result<(), I
         None => Ok(()),
     }
 }
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    use hotfoot_artifact::Artifact;
+
+    use super::*;
+
+    #[test]
+    fn an_extension_that_is_missing_is_named() {
+        let engine = Engine::default();
+        let artifact = engine.precompile_module(b"\0asm\x01\0\0\0").unwrap();
+        let mut header = Artifact::parse(&artifact).unwrap().header;
+        check_compatible(&engine, &header).unwrap();
+        header.isa_flags.push("has_time_travel".to_owned());
+        let error = check_compatible(&engine, &header).unwrap_err();
+        assert!(matches!(&error, IncompatibleArtifact::Isa { flag } if flag == "has_time_travel"), "{error}");
+    }
+}

@@ -126,3 +126,8 @@ struct ArtifactsGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/features.md")]
 struct FeatureGuide;
+
+/// The same, about compiling ahead of time.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/compile.md")]
+struct CompileGuide;
