@@ -18,7 +18,8 @@ pub fn module(engine: &Engine, args: &RunArgs, input: &Input, source: &Source) -
             return progress::shown(&name, |observer| Module::new_observed(engine, bytes, observer))
                 .map_err(|error| refusal::explain(&error, bytes, &args.engine, &name));
         }
-        _ if !args.allow_precompiled => bail!(
+        // With a key, the engine itself refuses what was not signed with it.
+        _ if !args.allow_precompiled && args.verify_key.is_none() => bail!(
             "{name} is an artifact, which is machine code and can do anything; if you trust where it comes from, run \
              it with --allow-precompiled"
         ),

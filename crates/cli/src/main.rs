@@ -14,6 +14,7 @@ mod explore;
 mod imports;
 mod input;
 mod invoke;
+mod key;
 mod listing;
 mod load;
 mod near;

@@ -124,6 +124,14 @@ impl Module {
         }
     }
 
+    /// How messages name a function, imports counted first.
+    pub(crate) fn describe(&self, function: u32) -> String {
+        match self.name_of(function) {
+            Some(name) => format!("function {function} ({name})"),
+            None => format!("function {function}"),
+        }
+    }
+
     /// The name of a function, imports counted first.
     pub(crate) fn name_of(&self, function: u32) -> Option<&str> {
         let index = self.names.binary_search_by_key(&function, |name| name.function).ok()?;

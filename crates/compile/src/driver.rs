@@ -113,16 +113,11 @@ pub(crate) struct Compiled {
     pub(crate) trampolines: Vec<(u32, Code, Code)>,
 }
 
-/// A thread's buffers.
-/// Most values that may be live at once in a function that is optimised: locals and operands. The allocator of registers
-/// takes time and memory with the square of them (40,000 took 18 GB), and no program that a person wrote has so many;
-/// past it a function is compiled without optimisation, in one pass.
-const MAX_OPTIMISED_LIVE: usize = 4000;
-
 /// Largest frame where the code itself checks for stack overflow: it does so after the frame was made, so a frame must
 /// fit what a thread has below the limit. With signals the prologue checks first, and any size is safe.
 const MAX_CHECKED_FRAME: u32 = 256 << 10;
 
+/// A thread's buffers.
 struct Worker {
     context: Context,
     scratch: Scratch,
@@ -249,10 +244,10 @@ impl Worker {
         if let Some(folder) = env.emit_clif {
             clif::write(folder, index, env.module.name_of(index), &self.context.func)?;
         }
-        let isa = if translated.live <= MAX_OPTIMISED_LIVE { env.isa } else { env.simple_isa };
-        let mut code = self.generate(isa, || function_name(env.module, index))?;
+        let isa = if translated.is_optimisable { env.isa } else { env.simple_isa };
+        let mut code = self.generate(isa, || env.module.describe(index))?;
         if !env.tunables.signals_based_traps && code.frame_size > MAX_CHECKED_FRAME {
-            return Err(Error::FrameTooLarge { function: function_name(env.module, index), bytes: code.frame_size });
+            return Err(Error::FrameTooLarge { function: env.module.describe(index), bytes: code.frame_size });
         }
         code.sets_tables = translated.sets_tables;
         code.uses_heap = translated.uses_heap;
@@ -341,16 +336,8 @@ impl Worker {
     }
 }
 
-/// How messages name a function.
-fn function_name(module: &Module, function: u32) -> String {
-    match module.name_of(function) {
-        Some(name) => format!("function {function} ({name})"),
-        None => format!("function {function}"),
-    }
-}
-
 fn failure(module: &Module, function: u32, message: String) -> Error {
-    Error::Codegen { function: function_name(module, function), message }
+    Error::Codegen { function: module.describe(function), message }
 }
 
 /// A call with handlers. The translator names one context, before all handlers; no register survives the call.

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod artifact;
+mod bounded;
 mod objects;
 mod refused;
 mod simd;

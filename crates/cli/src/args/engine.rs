@@ -1,7 +1,7 @@
 //! Engine options as an engine configuration: first what the configuration file says, then what the options do.
 
 use anyhow::{Context, Result, anyhow};
-use hotfoot::{Cache, Config, Engine, OptLevel};
+use hotfoot::{Config, Engine, OptLevel};
 use hotfoot_compile::{LEVELS, Target};
 
 use super::features::FeatureSwitch;
@@ -58,16 +58,16 @@ impl EngineArgs {
     /// # Errors
     /// When the options contradict each other.
     pub fn engine(&self) -> Result<Engine> {
-        self.engine_with_cache(None)
+        self.engine_with(|_| ())
     }
 
-    /// Makes the engine, with a cache for what it compiles.
+    /// Makes the engine, with settings that only one command has.
     ///
     /// # Errors
     /// As [`EngineArgs::engine`].
-    pub fn engine_with_cache(&self, cache: Option<Cache>) -> Result<Engine> {
+    pub fn engine_with(&self, set: impl FnOnce(&mut Config)) -> Result<Engine> {
         let mut config = Config::new();
-        config.cache(cache);
+        set(&mut config);
         self.apply(&mut config)?;
         Engine::new(&config).context("these engine options do not work")
     }

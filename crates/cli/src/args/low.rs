@@ -158,6 +158,10 @@ pub struct LowRunArgs {
     #[arg(long)]
     pub allow_precompiled: bool,
 
+    /// Accept artifacts that were signed with the key in this file (see `hotfoot compile --sign-key`), and no others
+    #[arg(long, value_name = "FILE")]
+    pub verify_key: Option<PathBuf>,
+
     /// Compile anew, and keep nothing in the cache of compiled modules (see `hotfoot cache`)
     #[arg(long)]
     pub no_cache: bool,

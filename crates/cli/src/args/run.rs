@@ -46,6 +46,8 @@ pub struct RunArgs {
     pub timeout: Option<Duration>,
     /// Whether to provide `bench.start` and `bench.end`.
     pub bench_imports: bool,
+    /// The key that artifacts must be signed with.
+    pub verify_key: Option<PathBuf>,
     /// Whether to use the cache of compiled modules.
     pub cache: bool,
     /// Whether to say how long each step took.
@@ -80,6 +82,7 @@ impl RunArgs {
             preloads: low.preloads,
             timeout: low.timeout,
             bench_imports: low.bench_imports,
+            verify_key: low.verify_key,
             cache: !low.no_cache,
             time: low.time,
             allow_precompiled: low.allow_precompiled,

@@ -33,6 +33,7 @@ Examples:
   hotfoot compile --target aarch64 app.wasm     for 64-bit ARM with Linux, from any machine
   hotfoot compile -O s -o small.hotfoot app.wat smaller code, under another name
   hotfoot compile - -o - < app.wasm > app.hotfoot
+  hotfoot compile --sign-key my.key app.wasm    for those who run it with --verify-key my.key
 
 An artifact is machine code for one kind of processor and one version of hotfoot. One that needs what
 a processor lacks is refused by it; `hotfoot settings` shows what this one has.")]
@@ -44,6 +45,10 @@ pub struct CompileArgs {
     /// Where to write the artifact, - for standard output [default: FILE with the ending .hotfoot]
     #[arg(short, long, value_name = "OUT", value_parser = source())]
     pub output: Option<Source>,
+
+    /// Sign the artifact with the secret key in this file, 64 hexadecimal digits; `run --verify-key` checks it
+    #[arg(long, value_name = "FILE")]
+    pub sign_key: Option<PathBuf>,
 
     #[command(flatten)]
     pub target: TargetArgs,

@@ -15,7 +15,7 @@ use crate::input::Input;
 use crate::stop::Stop;
 use crate::stopwatch::Stopwatch;
 use crate::threads::{self, Group};
-use crate::{imports, invoke, load, stack, types, ui, wasi};
+use crate::{imports, invoke, key, load, stack, types, ui, wasi};
 
 /// What the host functions of one run work on.
 struct Host {
@@ -55,7 +55,13 @@ pub fn execute(args: &RunArgs) -> Result<i32> {
 
 fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let cache = if args.cache { cache::for_runs() } else { None };
-    let engine = args.engine.engine_with_cache(cache)?;
+    let key = args.verify_key.as_deref().map(key::read).transpose()?;
+    let engine = args.engine.engine_with(|config| {
+        config.cache(cache);
+        if let Some(key) = key {
+            config.artifact_key(key);
+        }
+    })?;
     let program = args.source.to_string();
     let input = Input::open(&args.source)?;
     let own_args = if args.invoke.is_none() { words(args)? } else { Vec::new() };

@@ -6,6 +6,8 @@
 //!
 //! Where a branch hint says that code will rarely run, its blocks are cold: they are laid out behind the others.
 
+use std::collections::HashMap;
+
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Value};
 use hotfoot_abi::call::SLOT_SIZE;
 use hotfoot_abi::trap::TrapCode;
@@ -360,17 +362,17 @@ impl Translator<'_, '_> {
         let (label, arguments) = self.target(targets.default());
         // One block per distinct label carries the values, however many entries of the table lead there.
         let mut carriers: Vec<(u32, Block)> = Vec::new();
+        let mut known = HashMap::new();
         if arguments.is_empty() {
             let table = depths.iter().map(|depth| self.target(*depth).0).collect::<Vec<_>>();
             self.emit_br_table(index, label, &table);
         } else {
             let mut carrier = |this: &mut Self, depth: u32| {
-                if let Some((_, block)) = carriers.iter().find(|(known, _)| *known == depth) {
-                    return *block;
-                }
-                let block = this.builder.create_block();
-                carriers.push((depth, block));
-                block
+                *known.entry(depth).or_insert_with(|| {
+                    let block = this.builder.create_block();
+                    carriers.push((depth, block));
+                    block
+                })
             };
             let default = carrier(self, targets.default());
             let table = depths.iter().map(|depth| carrier(self, *depth)).collect::<Vec<_>>();

@@ -23,6 +23,7 @@ mod meter;
 mod numeric;
 mod reference;
 mod simd;
+mod size;
 mod table;
 
 use std::collections::HashMap;
@@ -131,8 +132,8 @@ pub(crate) struct Translator<'a, 'f> {
 
 /// What is known of a function once it is translated.
 pub(crate) struct Translated {
-    /// How many values may be live in it at once.
-    pub(crate) live: usize,
+    /// Whether it is small enough to be optimised.
+    pub(crate) is_optimisable: bool,
     /// Whether it has a `table.set`, the one change to a table that the runtime does not see.
     pub(crate) sets_tables: bool,
     /// Whether it looks into the collected heap.
@@ -215,6 +216,10 @@ pub(crate) fn translate(
         }
         translator.operator(&operator)?;
         deepest = deepest.max(translator.stack.len());
+        let dfg = &translator.builder.func.dfg;
+        if !size::is_bounded(dfg, validator.len_locals() as usize + deepest) {
+            return Err(Error::FunctionTooLarge { function: env.module.describe(index) });
+        }
         sets_tables |= matches!(operator, Operator::TableSet { .. });
     }
     operators.finish()?;
@@ -222,7 +227,8 @@ pub(crate) fn translate(
     scratch.buffers = translator.finish();
     let live = validator.len_locals() as usize + deepest;
     scratch.validator = validator.into_allocations();
-    Ok(Translated { live, sets_tables, uses_heap })
+    let is_optimisable = size::is_optimisable(&context.func.dfg, live);
+    Ok(Translated { is_optimisable, sets_tables, uses_heap })
 }
 
 impl Access {
