@@ -155,8 +155,7 @@ impl Target {
             ("enable_table_access_spectre_mitigation", "true"),
         ];
         let theirs = self.flags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let in_one_pass = simple || options.opt_level == OptLevel::None;
-        let simplest = in_one_pass.then_some(("regalloc_algorithm", "single_pass"));
+        let simplest = simple.then_some(("regalloc_algorithm", "single_pass"));
         for (name, value) in FIXED.into_iter().chain(ours).chain(theirs).chain(simplest) {
             apply(&mut flags, name, value).map_err(|error| Error::Target(format!("setting `{name}`: {error}")))?;
         }
