@@ -1,7 +1,7 @@
 //! A module: compiled code, mapped, and the interface of the WebAssembly module that it came from.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 use hotfoot_abi::vmctx::{Counts, VmLayout};
@@ -29,6 +29,8 @@ pub struct Module {
 struct Shared {
     engine: Engine,
     code: Arc<ModuleCode>,
+    /// The export called "memory", once it has been looked for.
+    memory_export: OnceLock<Option<EntityIndex>>,
     /// Types in it are named by their numbers in the engine, but in constant expressions by their index.
     info: ModuleInfo,
     counts: Counts,
@@ -88,6 +90,7 @@ impl Module {
             host_trampolines,
             info,
             code: Arc::new(code),
+            memory_export: OnceLock::new(),
         };
         Ok(Module { shared: Arc::new(shared) })
     }
@@ -180,7 +183,9 @@ impl Module {
     }
 
     pub(crate) fn export_index(&self, name: &str) -> Option<EntityIndex> {
-        self.shared.code.artifact().export(name)
+        let find = || self.shared.code.artifact().export(name);
+        // What host functions ask for at each call, those of WASI for a start.
+        if name == "memory" { *self.shared.memory_export.get_or_init(find) } else { find() }
     }
 
     /// The wasm→host trampoline for functions of a type, or null if the module has none. Those of a supertype, under

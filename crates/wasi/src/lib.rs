@@ -31,3 +31,8 @@ pub use host::fs::{Intent, Perms, Walk};
 pub use host::random::Random;
 pub use host::stdio::{MemoryInputPipe, MemoryOutputPipe, Stdio};
 pub use p1::I32Exit;
+
+/// The guide's examples compile as tests of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/wasi.md")]
+struct Guide;

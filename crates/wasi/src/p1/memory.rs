@@ -147,6 +147,10 @@ impl<'a> GuestMemory<'a> {
         count: u32,
         transfer: impl FnOnce(&mut [IoSliceMut<'_>]) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
+        if count == 1 {
+            let range = self.transferable(self.buffer(iovs)?, RACING_BYTES_MAX);
+            return transfer(&mut [IoSliceMut::new(self.inside_mut(range)?)]);
+        }
         let mut ranges: [Range<usize>; READ_BUFFERS_MAX] = Default::default();
         let used = self.buffers(iovs, count, &mut ranges)?;
         if used > 1
@@ -167,6 +171,10 @@ impl<'a> GuestMemory<'a> {
         count: u32,
         transfer: impl FnOnce(&[IoSlice<'_>]) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
+        if count == 1 {
+            let range = self.transferable(self.buffer(iovs)?, RACING_BYTES_MAX);
+            return transfer(&[IoSlice::new(self.inside(range)?)]);
+        }
         let mut ranges: [Range<usize>; WRITE_BUFFERS_MAX] = Default::default();
         let used = self.buffers(iovs, count, &mut ranges)?;
         let mut parts = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
@@ -177,6 +185,12 @@ impl<'a> GuestMemory<'a> {
             *part = IoSlice::new(self.inside(range)?);
         }
         transfer(&parts[..used])
+    }
+
+    /// The range of the buffer at `iov`: most vectors have just one.
+    fn buffer(&self, iov: u32) -> Result<Range<usize>, Errno> {
+        let [p0, p1, p2, p3, l0, l1, l2, l3] = self.read(iov)?;
+        self.range(u32::from_le_bytes([p0, p1, p2, p3]), u32::from_le_bytes([l0, l1, l2, l3]))
     }
 
     /// The ranges of the first buffers that are not empty, and how many there are.
