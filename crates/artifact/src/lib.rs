@@ -8,6 +8,7 @@
 //! make [`Artifact::parse`] panic.
 #![forbid(unsafe_code)]
 
+mod debug;
 mod defined;
 mod elf;
 mod head;
@@ -18,6 +19,7 @@ mod types;
 pub mod write;
 
 pub use blake3::Hasher;
+pub use debug::DebugInfo;
 pub use defined::{ArrayType, CompositeType, FieldType, FuncType, StorageType, StructType, SubType};
 pub use head::{Key, RECOGNISABLE_LEN, is_artifact, sign};
 pub use info::{

@@ -10,6 +10,7 @@ use hotfoot_abi::trap::TrapCode;
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U32;
 
+use crate::debug::DebugInfo;
 use crate::head::{DIRECTORY_START, Head, Key, Place, VERSION};
 use crate::info::{Header, ModuleInfo};
 use crate::section::Section;
@@ -81,6 +82,7 @@ pub struct Artifact<'a> {
     exports_by_name: &'a [U32],
     names: &'a [NameEntry],
     strings: &'a [u8],
+    debug: &'a [u8],
 }
 
 impl<'a> Artifact<'a> {
@@ -120,6 +122,7 @@ impl<'a> Artifact<'a> {
             exports_by_name: sections.table(Section::ExportsByName)?,
             names: sections.table(Section::Names)?,
             strings: sections.bytes(Section::Strings)?,
+            debug: sections.bytes(Section::Debug)?,
         };
         if artifact.trap_offsets.len() != artifact.trap_codes.len() {
             return Err(ReadError::Damaged("trap offsets and trap codes differ in number".into()));
@@ -212,6 +215,11 @@ impl<'a> Artifact<'a> {
         let next = self.addresses.partition_point(|address| address.code.get() <= code_offset);
         let wasm = self.addresses.get(next.checked_sub(1)?)?.wasm.get();
         (wasm != crate::NONE).then_some(wasm)
+    }
+
+    /// What source the code comes from, if the module said so.
+    pub fn debug_info(&self) -> Option<DebugInfo> {
+        DebugInfo::decode(self.debug)
     }
 
     /// The name of a function, imports counted first.

@@ -46,6 +46,8 @@ pub enum Section {
     Names,
     /// Text of all names.
     Strings,
+    /// The module's DWARF.
+    Debug,
 }
 
 impl Section {
@@ -53,7 +55,7 @@ impl Section {
     pub const COUNT: usize = Section::ALL.len();
 
     /// In the order of the file.
-    pub const ALL: [Section; 20] = [
+    pub const ALL: [Section; 21] = [
         Section::Header,
         Section::Info,
         Section::Trampolines,
@@ -74,6 +76,7 @@ impl Section {
         Section::Addresses,
         Section::Names,
         Section::Strings,
+        Section::Debug,
     ];
 
     /// Its name in the ELF file.
@@ -99,6 +102,7 @@ impl Section {
             Section::Addresses => ".hotfoot.addrs",
             Section::Names => ".hotfoot.names",
             Section::Strings => ".hotfoot.strings",
+            Section::Debug => ".hotfoot.debug",
         }
     }
 

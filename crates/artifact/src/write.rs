@@ -25,6 +25,7 @@
 //!  .hotfoot.addrs   [offset u32, wasm u32]         code offset → module offset, ascending
 //!  .hotfoot.names   [function u32, at u32, len u32] function names, by index        when asked
 //!  .hotfoot.strings UTF-8 of the names of exports and functions                     when asked
+//!  .hotfoot.debug   the module's DWARF, see `debug.rs`                              when asked
 //!                   ELF section names and headers
 //! ```
 //!
@@ -36,6 +37,7 @@ use std::ops::Range;
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::debug::DebugInfo;
 use crate::elf;
 use crate::head::{self, Place};
 use crate::info::{Header, ModuleInfo};
@@ -231,6 +233,8 @@ pub struct Parts {
     pub data: Vec<u8>,
     /// Per-function tables.
     pub tables: Tables,
+    /// What source the code comes from.
+    pub debug: DebugInfo,
 }
 
 impl Parts {
@@ -244,6 +248,7 @@ impl Parts {
         layout.add(Section::Text, &self.text);
         layout.add(Section::Data, &self.data);
         self.tables.add(&mut layout);
+        layout.add(Section::Debug, &self.debug.encode());
         layout.finish(&self.header.target, front_len)
     }
 }

@@ -2,9 +2,9 @@
 
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{
-    Address, Artifact, CallSite, CodeRange, CompositeType, EntityIndex, EntityType, Export, FuncType, FunctionName,
-    Handler, Header, Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, StackMap, SubType, Tables,
-    Trampolines, Trap, ValType, is_artifact, sign,
+    Address, Artifact, CallSite, CodeRange, CompositeType, DebugInfo, EntityIndex, EntityType, Export, FuncType,
+    FunctionName, Handler, Header, Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, StackMap, SubType,
+    Tables, Trampolines, Trap, ValType, is_artifact, sign,
 };
 use object::{Object, ObjectSection};
 
@@ -57,6 +57,7 @@ fn parts() -> Parts {
             roots: vec![16, 20],
             names: vec![FunctionName { function: 1, name: "début".into() }],
         },
+        debug: DebugInfo { code_start: 40, sections: vec![(".debug_line".into(), vec![1, 2, 3])] },
     }
 }
 
@@ -72,6 +73,7 @@ fn what_was_written_is_read() {
     assert_eq!(artifact.data, parts.data);
     assert_eq!(artifact.text_range.start % 4096, 0);
     assert_eq!(&bytes[artifact.data_range.clone()], b"some data");
+    assert_eq!(artifact.debug_info(), Some(parts.debug.clone()));
     assert_eq!(artifact.trap_at(17), Some(TrapCode::UnreachableCodeReached));
     assert_eq!(artifact.trap_at(16), None);
     let (site, handlers) = artifact.handlers_at(8).unwrap();

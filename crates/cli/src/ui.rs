@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use hotfoot::{Trap, WasmBacktrace};
+use hotfoot::{FrameSymbol, Trap, WasmBacktrace};
 use hotfoot_wasi::I32Exit;
 
 /// The input is bad, or the guest stopped with an error of the host.
@@ -90,6 +90,11 @@ fn advice(trap: Trap) -> &'static str {
     }
 }
 
+/// A function of the source into which the one before was inlined.
+fn inlined(symbol: &FrameSymbol, otherwise: &str) -> String {
+    format!("\n       inlined into {} at {symbol}", symbol.name().unwrap_or(otherwise))
+}
+
 /// One line per frame, the innermost call first, with what a person can look up: a name and a module offset. Equal
 /// frames in a row, as a recursion leaves them, share a line.
 fn backtrace_text(backtrace: &WasmBacktrace) -> String {
@@ -100,8 +105,20 @@ fn backtrace_text(backtrace: &WasmBacktrace) -> String {
             None => format!("function {}", frame.func_index()),
         };
         let module = frame.module().name().map(|module| format!(" of module {module}")).unwrap_or_default();
-        let place = frame.module_offset().map(|offset| format!(" at offset {offset:#x}")).unwrap_or_default();
-        let line = format!("{name}{module}{place}");
+        let symbols = frame.symbols();
+        let place = match (symbols.first(), frame.module_offset()) {
+            (Some(symbol), _) => format!(" at {symbol}"),
+            (None, Some(offset)) => format!(" at offset {offset:#x}"),
+            (None, None) => String::new(),
+        };
+        let line = match symbols {
+            // The function itself comes last; the first is what was inlined where the guest stood.
+            [first, rest @ ..] if !rest.is_empty() => {
+                let callers: Vec<String> = rest.iter().map(|symbol| inlined(symbol, &name)).collect();
+                format!("{}{place}{}", first.name().unwrap_or("inlined code"), callers.concat())
+            }
+            _ => format!("{name}{module}{place}"),
+        };
         match lines.last_mut() {
             Some((last, count)) if *last == line => *count += 1,
             _ => lines.push((line, 1)),

@@ -9,8 +9,8 @@ use cranelift_codegen::ir::Type;
 use hotfoot_abi::gc::StructLayout;
 use hotfoot_abi::vmctx::{Counts, VmLayout};
 use hotfoot_artifact::{
-    ConstExpr, ConstOp, EntityIndex, EntityType, Export, FuncType, FunctionName, GlobalType, Import, MemoryType,
-    ModuleInfo, StructType, TableType, ValType,
+    ConstExpr, ConstOp, DebugInfo, EntityIndex, EntityType, Export, FuncType, FunctionName, GlobalType, Import,
+    MemoryType, ModuleInfo, StructType, TableType, ValType,
 };
 use wasmparser::{
     ExternalKind, FuncToValidate, FunctionBody, KnownCustom, Parser, Payload, TableInit, TypeRef, ValidPayload,
@@ -53,6 +53,8 @@ pub(crate) struct Module {
     pub(crate) names: Vec<FunctionName>,
     /// Ascending by function and offset.
     pub(crate) branch_hints: Vec<BranchHint>,
+    /// DWARF, and where its addresses count from.
+    pub(crate) debug: DebugInfo,
 }
 
 /// A function's body and what it is validated against.
@@ -109,6 +111,7 @@ impl Module {
         let counts = Counts::default();
         Module {
             info: ModuleInfo::default(),
+            debug: DebugInfo::default(),
             counts,
             layout: VmLayout::new(counts),
             function_types: Vec::new(),
@@ -210,6 +213,10 @@ impl Module {
                 for tag in section {
                     info.tags.push(tag?.func_type_idx);
                 }
+            }
+            Payload::CodeSectionStart { unchecked_range, .. } => self.debug.code_start = unchecked_range.start as u32,
+            Payload::CustomSection(section) if section.name().starts_with(".debug_") => {
+                self.debug.sections.push((section.name().to_owned(), section.data().to_vec()));
             }
             Payload::CustomSection(section) => match section.as_known() {
                 KnownCustom::Name(names) => metadata::names(self, names),

@@ -63,6 +63,8 @@ pub struct Options {
     pub nan_canonicalization: bool,
     /// Give relaxed SIMD instructions the same results on every host.
     pub relaxed_simd_deterministic: bool,
+    /// Keep the module's DWARF, so that backtraces name source lines.
+    pub debug_info: bool,
     /// Compile functions on all cores. The artifact is the same either way.
     pub parallel: bool,
     /// Say of every instruction where in the module it comes from, not only of those that may trap or call: for people
@@ -80,6 +82,7 @@ impl Default for Options {
             opt_level: OptLevel::default(),
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
+            debug_info: true,
             parallel: true,
             full_address_map: false,
             emit_clif: None,
@@ -141,6 +144,10 @@ impl Compiler {
     pub fn compile_observed(&self, wasm: &[u8], observer: &dyn Observer) -> Result<Vec<u8>, Error> {
         let (module, bodies) = decode::decode(wasm, self.options.features)?;
         let compiled = driver::compile(&self.isas, &self.options, &module, bodies, observer)?;
+        let mut module = module;
+        if !self.options.debug_info {
+            module.debug.sections.clear();
+        }
         let parts = link::link(&*self.isas.optimising, self.header(), module, compiled)?;
         Ok(parts.write())
     }

@@ -79,7 +79,7 @@ pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled
     let has_objects = module.info.types.iter().any(|ty| ty.func().is_none());
     let needs_gc_heap = has_objects || functions.iter().any(|code| code.uses_heap);
     let info = ModuleInfo { sets_tables, needs_gc_heap, ..module.info };
-    Ok(Parts { header, info, text, data: module.data, tables })
+    Ok(Parts { header, info, text, data: module.data, tables, debug: module.debug })
 }
 
 struct Linker {

@@ -1,8 +1,10 @@
 //! Where a guest stood when it was stopped.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::module::Module;
+use crate::symbols::FrameSymbol;
 use crate::vm::trap::RawFrame;
 
 /// The frames of guests on the stack, newest first. Found in an error with `error.downcast_ref::<WasmBacktrace>()`.
@@ -18,6 +20,7 @@ pub struct FrameInfo {
     func_index: u32,
     func_name: Option<String>,
     module_offset: Option<usize>,
+    symbols: OnceLock<Vec<FrameSymbol>>,
 }
 
 impl WasmBacktrace {
@@ -48,6 +51,7 @@ impl FrameInfo {
             func_name: artifact.function_name(func_index).map(str::to_string),
             module_offset: artifact.wasm_offset_at(frame.code_offset).map(|offset| offset as usize),
             module: frame.module.clone(),
+            symbols: OnceLock::new(),
         })
     }
 
@@ -64,6 +68,15 @@ impl FrameInfo {
     /// The module.
     pub fn module(&self) -> &Module {
         &self.module
+    }
+
+    /// Places in the source, from the module's DWARF: the function that the code was compiled from, after those that were
+    /// inlined into it there. Empty without debug information. Read when asked for, which may take a while for the first.
+    pub fn symbols(&self) -> &[FrameSymbol] {
+        self.symbols.get_or_init(|| {
+            let symbols = self.module.symbols().zip(self.module_offset);
+            symbols.map(|(symbols, offset)| symbols.at(offset)).unwrap_or_default()
+        })
     }
 
     /// Offset of the instruction in the module's binary, in bytes.
@@ -85,6 +98,12 @@ impl fmt::Display for WasmBacktrace {
             match frame.func_name() {
                 Some(name) => formatter.write_str(name)?,
                 None => write!(formatter, "<wasm function {}>", frame.func_index)?,
+            }
+            for (depth, symbol) in frame.symbols().iter().enumerate() {
+                if depth > 0 {
+                    write!(formatter, "\n           inlined into {}", symbol.name().unwrap_or("<unknown>"))?;
+                }
+                write!(formatter, "\n           at {symbol}")?;
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use hotfoot_artifact::{EntityIndex, EntityType, ModuleInfo, NONE};
 
 use crate::artifact::check_compatible;
 use crate::engine::Engine;
+use crate::symbols::Symbols;
 use crate::types::{ExportType, ExternType, ImportType};
 use crate::vm::code::ModuleCode;
 
@@ -39,6 +40,8 @@ struct Shared {
     type_ids: Box<[u32]>,
     /// Engine-wide number of a type and the code offset of its wasm→host trampoline, ascending.
     host_trampolines: Vec<(u32, u32)>,
+    /// Made when someone asks for a source line.
+    symbols: OnceLock<Option<Symbols>>,
 }
 
 impl fmt::Debug for Module {
@@ -91,6 +94,7 @@ impl Module {
             info,
             code: Arc::new(code),
             memory_export: OnceLock::new(),
+            symbols: OnceLock::new(),
         };
         Ok(Module { shared: Arc::new(shared) })
     }
@@ -160,6 +164,12 @@ impl Module {
             EntityIndex::Global(index) => EntityType::Global(info.globals[index as usize]),
             EntityIndex::Tag(index) => EntityType::Tag(info.tags[index as usize]),
         }
+    }
+
+    /// Source lines, if the module has debug information.
+    pub(crate) fn symbols(&self) -> Option<&Symbols> {
+        let read = || self.shared.code.artifact().debug_info().map(Symbols::new);
+        self.shared.symbols.get_or_init(read).as_ref()
     }
 
     pub(crate) fn code(&self) -> &Arc<ModuleCode> {

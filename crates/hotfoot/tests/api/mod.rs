@@ -23,6 +23,7 @@ mod page_sizes;
 mod panics;
 mod reentrancy;
 mod references;
+mod source_lines;
 mod stack;
 mod stores;
 mod tables;

@@ -1,0 +1,73 @@
+//! Debug information as the module carried it: its DWARF sections, to be read when someone asks for a source line.
+//!
+//! ```text
+//!  code u32                                    offset of the code section's contents in the module
+//!  then for each section: name_len u32, len u32, name, bytes
+//! ```
+//!
+//! Addresses in a module's DWARF count from the start of the code section's contents.
+
+/// A module's debug information.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DebugInfo {
+    /// Where the code section's contents begin in the module; DWARF counts from there.
+    pub code_start: u32,
+    /// Names, such as `.debug_info`, and bytes of the custom sections.
+    pub sections: Vec<(String, Vec<u8>)>,
+}
+
+impl DebugInfo {
+    /// As the section of an artifact holds it; nothing if there is none.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        if self.sections.is_empty() {
+            return Vec::new();
+        }
+        let mut bytes = self.code_start.to_le_bytes().to_vec();
+        for (name, contents) in &self.sections {
+            bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&(contents.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(contents);
+        }
+        bytes
+    }
+
+    /// Reads what [`DebugInfo::encode`] wrote; `None` if there is none, or it is damaged.
+    pub(crate) fn decode(mut bytes: &[u8]) -> Option<DebugInfo> {
+        let code_start = number(&mut bytes)?;
+        let mut sections = Vec::new();
+        while !bytes.is_empty() {
+            let (name_len, len) = (number(&mut bytes)?, number(&mut bytes)?);
+            let (name, rest) = bytes.split_at_checked(name_len as usize)?;
+            let (contents, rest) = rest.split_at_checked(len as usize)?;
+            sections.push((std::str::from_utf8(name).ok()?.to_owned(), contents.to_vec()));
+            bytes = rest;
+        }
+        Some(DebugInfo { code_start, sections })
+    }
+}
+
+fn number(bytes: &mut &[u8]) -> Option<u32> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u32::from_le_bytes(*number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DebugInfo;
+
+    #[test]
+    fn what_was_written_is_read_and_damage_is_not() {
+        let sections = vec![(".debug_info".into(), vec![1, 2, 3]), (".debug_str".into(), vec![])];
+        let info = DebugInfo { code_start: 77, sections };
+        let bytes = info.encode();
+        assert_eq!(DebugInfo::decode(&bytes), Some(info));
+        assert_eq!(DebugInfo::decode(&[]), None);
+        let readable = (0..bytes.len()).filter(|len| DebugInfo::decode(&bytes[..*len]).is_some());
+        assert_eq!(readable.collect::<Vec<_>>(), [4, 4 + 8 + 11 + 3], "only between sections");
+        let mut huge = bytes.clone();
+        huge[4..12].fill(0xff);
+        assert_eq!(DebugInfo::decode(&huge), None);
+    }
+}

@@ -1,0 +1,18 @@
+/* Traps in a function that is inlined into one that is called by another. Made with:
+   zig cc -target wasm32-freestanding -O1 -g -fno-sanitize=all -nostdlib -Wl,--no-entry -Wl,--export=run \
+     -ffile-prefix-map=$PWD=. -o divide.wasm divide.c */
+
+static inline __attribute__((always_inline)) int divide(int a, int b) {
+    if (b == 0)
+        __builtin_trap();
+    return a / b;
+}
+
+__attribute__((noinline)) int compute(int a, int b) {
+    int sum = a + b;
+    return sum * divide(a, b);
+}
+
+__attribute__((visibility("default"))) int run(int b) {
+    return compute(40, b) + 1;
+}
