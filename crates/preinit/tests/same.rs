@@ -40,7 +40,12 @@ pub fn check(wasm: &[u8]) -> String {
     init.call(&mut store, ()).unwrap();
     let (mut new_store, new_instance) = instantiate(&output, &providers);
     assert_same(&Dump::of(&mut store, &instance), &Dump::of(&mut new_store, &new_instance), "before main");
-    assert_eq!(call_main(&mut store, &instance), call_main(&mut new_store, &new_instance), "results of main");
+    let results = call_main(&mut store, &instance);
+    assert_eq!(results, call_main(&mut new_store, &new_instance), "results of main");
+    // How deep a recursion comes depends on the frames of the code, which reaches memories of its own another way.
+    if results.is_err_and(|error| error.contains("stack exhausted")) {
+        return "main overflows the stack".to_owned();
+    }
     assert_same(&Dump::of(&mut store, &instance), &Dump::of(&mut new_store, &new_instance), "after main");
 
     // Functions have other numbers after this, so only what does not name them can be compared.
