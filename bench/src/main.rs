@@ -1,12 +1,12 @@
 //! Instantiation beside a peer: create a store, instantiate, call, drop, over guests that stress one thing each.
 //!
 //! ```text
-//!  cargo run --release -- [--threads | --density | --objects | --load | --preinit FOLDER] [--only PATTERN] [--quick]
+//!  cargo run --release -- [--threads | --density | --objects | --load | --wasi | --preinit FOLDER] [--only PATTERN] [--quick]
 //! ```
 //!
 //! `--threads` shows instead what several threads do beside one, `--density` what instances cost while they are idle or
 //! alive, `--objects` what making and collecting objects costs, `--load` how long
-//! artifacts of ten to thirty thousand functions take to load.
+//! artifacts of ten to thirty thousand functions take to load, `--wasi` what calls of WASI cost.
 //!
 //! Each guest is run by hotfoot and by Wasmtime (pooling, at its default and at its best settings) in turns, in short
 //! batches, in one process; the table shows the median time of one instance and the ratios. Times of shared machines
@@ -20,6 +20,7 @@ mod ours;
 mod peer;
 mod preinit;
 mod threads;
+mod wasi;
 
 use std::time::Instant;
 
@@ -46,6 +47,9 @@ fn main() -> Result<()> {
     if let Some(at) = arguments.iter().position(|argument| argument == "--preinit") {
         let folder = arguments.get(at + 1).map_or("../../shared/corpus/preinit", String::as_str);
         return preinit::report(folder.as_ref(), quick);
+    }
+    if has("--wasi") {
+        return wasi::report(quick);
     }
     if has("--density") {
         return density::report(quick);
