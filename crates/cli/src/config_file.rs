@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use hotfoot::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use hotfoot::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
 use toml::{Table, Value};
 
 use crate::args;
@@ -137,6 +137,11 @@ const KEYS: &[Key] = &[
     switch("memory_may_move", "Whether a memory that outgrows its reservation may move.", Config::memory_may_move),
     key("max_wasm_stack", "\"512KiB\"", "Stack that programs may use before they trap.", Other(max_wasm_stack)),
     switch("wasm_backtrace", "Whether errors carry a backtrace.", Config::wasm_backtrace),
+    switch(
+        "wasm_backtrace_details",
+        "Whether modules keep their DWARF, so that backtraces name source files and lines.",
+        backtrace_details,
+    ),
     key("wasm_backtrace_max_frames", "20", "How many frames a backtrace has at most.", Other(backtrace_frames)),
     key(
         "gc_heap_reservation",
@@ -365,6 +370,10 @@ fn emit_clif(config: &mut Config, value: &Value) -> Result<(), &'static str> {
 fn max_wasm_stack(config: &mut Config, value: &Value) -> Result<(), &'static str> {
     config.max_wasm_stack(bytes(value).and_then(|bytes| usize::try_from(bytes).ok()).ok_or(SIZE)?);
     Ok(())
+}
+
+fn backtrace_details(config: &mut Config, enable: bool) -> &mut Config {
+    config.wasm_backtrace_details(if enable { WasmBacktraceDetails::Enable } else { WasmBacktraceDetails::Disable })
 }
 
 fn backtrace_frames(config: &mut Config, value: &Value) -> Result<(), &'static str> {
