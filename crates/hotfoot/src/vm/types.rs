@@ -12,7 +12,7 @@ const STEP: usize = 64 << 10;
 
 /// One array of numbers that never moves: address space for all of it, memory for what is used.
 ///
-/// Invariant S20: every word below `accessible` can be read, and behind the display of each type lie at least as many
+/// Invariant S18: every word below `accessible` can be read, and behind the display of each type lie at least as many
 /// such words as a display can have; a word that is not 0 never changes.
 #[derive(Debug)]
 pub struct TypeDisplays {
@@ -46,7 +46,7 @@ impl TypeDisplays {
             self.accessible.store(more, Ordering::Relaxed);
         }
         for (at, supertype) in (number as usize..).zip(display) {
-            // SAFETY: S20, accessible since just now at the latest. Code may read it meanwhile, so it is written as a whole.
+            // SAFETY: S18, accessible since just now at the latest. Code may read it meanwhile, so it is written as a whole.
             unsafe { AtomicU32::from_ptr(self.map.base().cast::<u32>().as_ptr().add(at)) }
                 .store(*supertype, Ordering::Release);
         }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn word(displays: &TypeDisplays, at: u32) -> u32 {
-        // SAFETY: S20, in or just behind a display that was written.
+        // SAFETY: S18, in or just behind a display that was written.
         unsafe { *displays.base().add(at as usize) }
     }
 

@@ -43,11 +43,11 @@ impl<'a> Collector<'a> {
     /// Visits a root: the object that it refers to stays, and the root refers to its new place afterwards.
     ///
     /// # Safety
-    /// S14: null, an i31, or a reference to an object of this heap that no earlier visit of this root changed.
+    /// S17: null, an i31, or a reference to an object of this heap that no earlier visit of this root changed.
     #[inline]
     pub unsafe fn visit(&mut self, root: &mut u32) {
         if *root != 0 && *root & 1 == 0 {
-            // SAFETY: S14, by the caller's promise.
+            // SAFETY: S17, by the caller's promise.
             *root = unsafe { self.copy(*root) };
         }
     }
@@ -61,11 +61,11 @@ impl<'a> Collector<'a> {
     /// Copies all that is reachable from what was copied.
     ///
     /// # Safety
-    /// S14: the objects of the heap are well formed.
+    /// S17: the objects of the heap are well formed.
     pub unsafe fn finish_copying(&mut self) {
         while self.scan < self.next {
             let object = self.scan as u32;
-            // SAFETY: S14, an object that was copied lies at `scan`.
+            // SAFETY: S17, an object that was copied lies at `scan`.
             self.scan += unsafe { self.follow(object) };
         }
     }
@@ -82,10 +82,10 @@ impl<'a> Collector<'a> {
     }
 
     /// # Safety
-    /// S14: the offset is inside of what is granted, and aligned.
+    /// S17: the offset is inside of what is granted, and aligned.
     #[inline]
     unsafe fn word(&self, at: u32) -> *mut u32 {
-        // SAFETY: S14, by the caller's promise.
+        // SAFETY: S17, by the caller's promise.
         unsafe { self.heap.base().add(at as usize).cast() }
     }
 
@@ -100,16 +100,16 @@ impl<'a> Collector<'a> {
     /// Copies an object, unless that was done, and returns its new place.
     ///
     /// # Safety
-    /// S14: a reference to an object of the old space.
+    /// S17: a reference to an object of the old space.
     #[inline]
     unsafe fn copy(&mut self, object: u32) -> u32 {
         debug_assert!(self.old.contains(&u64::from(object)), "{object} is outside of {:?}", self.old);
-        // SAFETY: S14, by the caller's promise.
+        // SAFETY: S17, by the caller's promise.
         let header = unsafe { *self.word(object) };
         if header & MOVED != 0 {
             return header << 3;
         }
-        // SAFETY: S14, by the caller's promise; the new space is as large as the old one, and each object is copied once.
+        // SAFETY: S17, by the caller's promise; the new space is as large as the old one, and each object is copied once.
         unsafe {
             let size = self.size(object, header);
             let copied = self.next as u32;
@@ -124,7 +124,7 @@ impl<'a> Collector<'a> {
     }
 
     /// # Safety
-    /// S14: as [`Collector::copy`]; the header is the object's.
+    /// S17: as [`Collector::copy`]; the header is the object's.
     #[inline]
     unsafe fn size(&mut self, object: u32, header: u32) -> u64 {
         if Kind::of(header) == Kind::Extern {
@@ -132,7 +132,7 @@ impl<'a> Collector<'a> {
         }
         match self.shape(header) {
             Shape::Fixed { size, .. } => size.into(),
-            // SAFETY: S14, an array has a length.
+            // SAFETY: S17, an array has a length.
             Shape::Array(element) => array_size(element, unsafe { *self.word(object + ARRAY_LENGTH) }),
         }
     }
@@ -140,10 +140,10 @@ impl<'a> Collector<'a> {
     /// Copies what a copied object refers to, and returns its size.
     ///
     /// # Safety
-    /// S14: an object of the new space whose references lead to the old one.
+    /// S17: an object of the new space whose references lead to the old one.
     #[inline]
     unsafe fn follow(&mut self, object: u32) -> u64 {
-        // SAFETY: S14, by the caller's promise.
+        // SAFETY: S17, by the caller's promise.
         let header = unsafe { *self.word(object) };
         if Kind::of(header) == Kind::Extern {
             return OBJECT_ALIGN.into();
@@ -152,17 +152,17 @@ impl<'a> Collector<'a> {
             Shape::Fixed { size, references: (first, last), .. } => {
                 for index in first..last {
                     let offset = self.shapes.reference(index);
-                    // SAFETY: S14, a reference field of the object.
+                    // SAFETY: S17, a reference field of the object.
                     unsafe { self.visit(&mut *self.word(object + offset)) };
                 }
                 size.into()
             }
             Shape::Array(element) => {
-                // SAFETY: S14, an array has a length.
+                // SAFETY: S17, an array has a length.
                 let len = unsafe { *self.word(object + ARRAY_LENGTH) };
                 if element == Storage::Ref {
                     for index in 0..len {
-                        // SAFETY: S14, an element of the array.
+                        // SAFETY: S17, an element of the array.
                         unsafe { self.visit(&mut *self.word(object + ARRAY_ELEMENTS + 4 * index)) };
                     }
                 }

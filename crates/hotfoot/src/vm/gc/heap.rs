@@ -132,7 +132,7 @@ impl Heap {
     /// When they are not in a space: no reference of the store's leads there.
     pub fn bytes(&self, at: u32, len: u32) -> &[u8] {
         self.check(at, len);
-        // SAFETY: S14, accessible; S2, nobody writes while the store is borrowed.
+        // SAFETY: S17, accessible; S2, nobody writes while the store is borrowed.
         unsafe { std::slice::from_raw_parts(self.base().add(at as usize), len as usize) }
     }
 
@@ -142,7 +142,7 @@ impl Heap {
     /// As [`Heap::bytes`].
     pub fn bytes_mut(&mut self, at: u32, len: u32) -> &mut [u8] {
         self.check(at, len);
-        // SAFETY: S14, accessible; S2, the store is borrowed exclusively.
+        // SAFETY: S17, accessible; S2, the store is borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.base().add(at as usize), len as usize) }
     }
 
@@ -153,7 +153,7 @@ impl Heap {
     pub fn copy_within(&mut self, source: u32, target: u32, len: u32) {
         self.check(source, len);
         self.check(target, len);
-        // SAFETY: S14, both accessible; S2, the store is borrowed exclusively.
+        // SAFETY: S17, both accessible; S2, the store is borrowed exclusively.
         unsafe { std::ptr::copy(self.base().add(source as usize), self.base().add(target as usize), len as usize) };
     }
 

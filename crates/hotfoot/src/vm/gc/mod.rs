@@ -12,7 +12,7 @@
 //! everything that is in use is copied, and what that costs grows with what is in use, not with garbage. A store that
 //! never makes an object has no heap.
 //!
-//! Invariant S14: between calls, every reference (in objects, frames, globals, tables, handles) is null, an i31, or leads to
+//! Invariant S17: between calls, every reference (in objects, frames, globals, tables, handles) is null, an i31, or leads to
 //! an object in the active space, all of whose fields were written. Objects move whenever one is allocated: Rust code
 //! holds no reference across an allocation but in a handle.
 
@@ -252,7 +252,7 @@ impl VmStore {
         // SAFETY: S1, S9: a guest of the store is in a call of the runtime, or there is none; the store is borrowed.
         unsafe { frames::references(self.pointer(), &mut frames) };
         self.gc.handles.sweep();
-        // SAFETY: S14, the roots are visited once each, while no guest runs.
+        // SAFETY: S17, the roots are visited once each, while no guest runs.
         let gone = unsafe { self.copy_reachable(&frames) };
         frames.clear();
         self.gc.frames = frames;
@@ -263,13 +263,13 @@ impl VmStore {
     /// Copies what is in use to the other space, and returns the host's values that are not.
     ///
     /// # Safety
-    /// S14: `frames` are the places of references in all frames of the store's guests, none twice.
+    /// S17: `frames` are the places of references in all frames of the store's guests, none twice.
     unsafe fn copy_reachable(&mut self, frames: &[NonNull<u32>]) -> Vec<Box<dyn Any + Send + Sync>> {
         let types = self.engine.types();
         let describe = |shapes: &mut Shapes, type_id| describe(types, shapes, type_id);
         let Some(heap) = &mut self.gc.heap else { return Vec::new() };
         let mut collector = Collector::new(heap, self.ctx.gc_next, &mut self.gc.shapes, &describe);
-        // SAFETY: S14: each is a root, and no place of references belongs to two of these.
+        // SAFETY: S17: each is a root, and no place of references belongs to two of these.
         unsafe {
             for place in frames {
                 collector.visit(&mut *place.as_ptr());

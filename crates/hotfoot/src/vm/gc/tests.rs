@@ -76,7 +76,7 @@ impl World {
         };
         let describe: &dyn Fn(&mut Shapes, u32) -> Shape = &describe;
         let mut collector = Collector::new(&mut self.heap, self.next, &mut self.shapes, describe);
-        // SAFETY: S14, the roots of this test.
+        // SAFETY: S17, the roots of this test.
         unsafe {
             self.roots.iter_mut().for_each(|root| collector.visit(root));
             collector.finish_copying();

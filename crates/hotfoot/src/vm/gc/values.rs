@@ -54,7 +54,7 @@ impl VmStore {
 
     /// The value of a field.
     fn unchecked(&mut self, slot: Slot, field: FieldType) -> Val {
-        // SAFETY: S14, a field holds a value of its type; narrow ones are read with zeros above.
+        // SAFETY: S17, a field holds a value of its type; narrow ones are read with zeros above.
         unsafe { Val::from_slot(self, slot, field.storage.unpack()) }
     }
 
