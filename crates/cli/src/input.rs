@@ -24,7 +24,9 @@ impl Input {
     /// # Errors
     /// When it cannot be read, or is neither module nor artifact.
     pub fn open(source: &Source) -> Result<Input> {
+        // What can be read only once, such as a pipe, is not looked at first.
         if let Source::File(path) = source
+            && path.is_file()
             && Engine::detect_precompiled_file(path).is_ok_and(|kind| kind.is_some())
         {
             return Ok(Input::ArtifactFile(path.clone()));

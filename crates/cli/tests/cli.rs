@@ -70,6 +70,19 @@ fn completions_name_every_command_and_option() {
     }
 }
 
+/// A pipe that has a name, as `<(…)` of a shell makes one, can be read once: looking whether it is an artifact took its
+/// first bytes away.
+#[test]
+fn a_pipe_is_read_once() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hotfoot"));
+    command.args(["run", "/dev/stdin"]).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let module = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/hello.wasm")).unwrap();
+    child.stdin.take().unwrap().write_all(&module).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello from WebAssembly!\n");
+}
+
 /// The shell gives the socket the number 3 and our process the identity that systemd's protocol asks for.
 #[test]
 fn a_socket_of_the_service_manager_reaches_the_guest() {
