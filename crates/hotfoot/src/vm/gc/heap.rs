@@ -112,18 +112,22 @@ impl Heap {
     }
 
     /// Makes the heap what it was when it had just been reserved; some of its memory stays, to be used again.
-    pub fn empty(&mut self) {
+    ///
+    /// # Errors
+    /// When the host has too many mappings to take memory back; the heap must then not be used again.
+    pub fn empty(&mut self) -> Result<()> {
         self.granted = 0;
         self.active = 0;
         if self.accessible <= KEEP {
-            return;
+            return Ok(());
         }
         for space in 0..2 {
             let start = self.start(space);
             let excess = (start + KEEP) as usize..(start + self.accessible) as usize;
-            self.mmap.decommit(excess).expect("the kernel refused to take our own pages back");
+            self.mmap.decommit(excess)?;
         }
         self.accessible = KEEP;
+        Ok(())
     }
 
     /// Bytes of an object.

@@ -301,8 +301,9 @@ impl VmStore {
         self.gc.handles.clear();
         self.gc.shapes.clear();
         self.gc.externs.clear();
-        if let Some(heap) = &mut self.gc.heap {
-            heap.empty();
+        if self.gc.heap.as_mut().is_some_and(|heap| heap.empty().is_err()) {
+            // The next guest that makes objects reserves another.
+            self.gc.heap = None;
         }
         self.ctx.gc_base = std::ptr::null_mut();
         (self.ctx.gc_next, self.ctx.gc_limit) = (0, 0);

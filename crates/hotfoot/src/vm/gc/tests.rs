@@ -276,7 +276,7 @@ fn an_emptied_heap_is_as_if_new() {
         heap.flip();
         let start = heap.active().start as u32;
         heap.bytes_mut(start, (30 * GRAIN) as u32).fill(1);
-        heap.empty();
+        heap.empty().unwrap();
         assert_eq!((heap.active(), heap.other_start(), heap.capacity()), fresh);
     }
 }
