@@ -15,6 +15,7 @@ mod head;
 mod info;
 mod read;
 mod section;
+mod tables;
 mod types;
 pub mod write;
 
@@ -27,12 +28,13 @@ pub use info::{
 };
 pub use read::{Artifact, ReadError};
 pub use section::Section;
+pub use tables::CodeTables;
 pub use types::{
     EntityIndex, EntityType, Export, GlobalType, HeapType, Import, MemoryType, MemoryTypeBuilder, MemoryTypeError,
     Mutability, RefType, TableType, ValType,
 };
 pub use write::{
-    Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, Parts, StackMap, Tables, Trampolines, Trap,
+    Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, Parts, StackMap, Tables, Trampolines,
 };
 
 /// Marks "no function", "no trampoline" or "null" in a table of indices or offsets.

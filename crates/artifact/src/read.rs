@@ -6,7 +6,6 @@
 
 use std::ops::Range;
 
-use hotfoot_abi::trap::TrapCode;
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U32;
 
@@ -14,8 +13,9 @@ use crate::debug::DebugInfo;
 use crate::head::{DIRECTORY_START, Head, Key, Place, VERSION};
 use crate::info::{Header, ModuleInfo};
 use crate::section::Section;
+use crate::tables::CodeTables;
 use crate::types::EntityIndex;
-use crate::write::{Address, CallSite, CodeRange, ExportEntry, Handler, NameEntry, PAGE, StackMap, Trampolines};
+use crate::write::{CodeRange, ExportEntry, NameEntry, PAGE, Trampolines};
 
 /// Why bytes are not a usable artifact.
 #[derive(Debug, thiserror::Error)]
@@ -61,20 +61,8 @@ pub struct Artifact<'a> {
     pub trampolines: &'a [Trampolines],
     /// Items of element segments.
     pub elements: &'a [U32],
-    /// Code offsets that may trap, ascending.
-    pub trap_offsets: &'a [U32],
-    /// Trap code of each.
-    pub trap_codes: &'a [u8],
-    /// Code offset to module offset, ascending.
-    pub addresses: &'a [Address],
-    /// Calls that exceptions can come back from, ascending.
-    pub call_sites: &'a [CallSite],
-    /// Handlers of those calls.
-    pub handlers: &'a [Handler],
-    /// Calls across which frames keep references, ascending.
-    pub stack_maps: &'a [StackMap],
-    /// Where in the frames they are.
-    pub roots: &'a [U32],
+    /// What is known of the code by its addresses.
+    pub code: CodeTables<'a>,
     file: &'a [u8],
     head: Head,
     info: &'a [u8],
@@ -97,7 +85,19 @@ impl<'a> Artifact<'a> {
             .map_err(|error| ReadError::Damaged(format!("{}: {error}", Section::Header.name())))?;
         let (text, text_range) = sections.mapped(Section::Text)?;
         let (data, data_range) = sections.mapped(Section::Data)?;
-        let artifact = Artifact {
+        let code = CodeTables {
+            trap_offsets: sections.table(Section::TrapOffsets)?.into(),
+            trap_codes: sections.table(Section::TrapCodes)?.into(),
+            addresses: sections.table(Section::Addresses)?.into(),
+            call_sites: sections.table(Section::CallSites)?.into(),
+            handlers: sections.table(Section::Handlers)?.into(),
+            stack_maps: sections.table(Section::StackMaps)?.into(),
+            roots: sections.table(Section::Roots)?.into(),
+        };
+        if code.trap_offsets.len() != code.trap_codes.len() {
+            return Err(ReadError::Damaged("trap offsets and trap codes differ in number".into()));
+        }
+        Ok(Artifact {
             header,
             text,
             text_range,
@@ -108,13 +108,7 @@ impl<'a> Artifact<'a> {
             escaping: sections.table(Section::Escaping)?,
             trampolines: sections.table(Section::Trampolines)?,
             elements: sections.table(Section::Elements)?,
-            trap_offsets: sections.table(Section::TrapOffsets)?,
-            trap_codes: sections.table(Section::TrapCodes)?,
-            addresses: sections.table(Section::Addresses)?,
-            call_sites: sections.table(Section::CallSites)?,
-            handlers: sections.table(Section::Handlers)?,
-            stack_maps: sections.table(Section::StackMaps)?,
-            roots: sections.table(Section::Roots)?,
+            code,
             file: bytes,
             head,
             info: sections.bytes(Section::Info)?,
@@ -123,11 +117,7 @@ impl<'a> Artifact<'a> {
             names: sections.table(Section::Names)?,
             strings: sections.bytes(Section::Strings)?,
             debug: sections.bytes(Section::Debug)?,
-        };
-        if artifact.trap_offsets.len() != artifact.trap_codes.len() {
-            return Err(ReadError::Damaged("trap offsets and trap codes differ in number".into()));
-        }
-        Ok(artifact)
+        })
     }
 
     /// Reads all of the file and checks that it is what was written.
@@ -176,45 +166,12 @@ impl<'a> Artifact<'a> {
         Ok(info)
     }
 
-    /// The trap code of the instruction at this code offset, if it may trap.
-    ///
-    /// Takes no lock and allocates nothing, so a signal handler may call it.
-    pub fn trap_at(&self, code_offset: u32) -> Option<TrapCode> {
-        let index = self.trap_offsets.binary_search_by_key(&code_offset, |offset| offset.get()).ok()?;
-        TrapCode::from_u8(*self.trap_codes.get(index)?)
-    }
-
-    /// The call that returns to this code offset and its handlers, if it has any.
-    pub fn handlers_at(&self, return_offset: u32) -> Option<(&'a CallSite, &'a [Handler])> {
-        let index = self.call_sites.binary_search_by_key(&return_offset, |site| site.return_offset.get()).ok()?;
-        let site = &self.call_sites[index];
-        let first = site.first.get() as usize;
-        Some((site, self.handlers.get(first..first.checked_add(site.count.get() as usize)?)?))
-    }
-
-    /// Where in its frame, in bytes below the frame pointer, the caller keeps references across the call that returns to
-    /// this code offset.
-    pub fn roots_at(&self, return_offset: u32) -> &'a [U32] {
-        let found = self.stack_maps.binary_search_by_key(&return_offset, |map| map.return_offset.get());
-        let Ok(index) = found else { return &[] };
-        let first = self.stack_maps[index].first.get() as usize;
-        let end = first.saturating_add(self.stack_maps[index].count.get() as usize);
-        self.roots.get(first..end).unwrap_or_default()
-    }
-
     /// The defined function (counting defined functions only) whose code contains this offset.
     pub fn function_at(&self, code_offset: u32) -> Option<u32> {
         let next = self.functions.partition_point(|range| range.offset.get() <= code_offset);
         let index = next.checked_sub(1)?;
         let range = &self.functions[index];
         (code_offset - range.offset.get() < range.len.get()).then_some(index as u32)
-    }
-
-    /// The offset in the WebAssembly binary that the code at this offset comes from.
-    pub fn wasm_offset_at(&self, code_offset: u32) -> Option<u32> {
-        let next = self.addresses.partition_point(|address| address.code.get() <= code_offset);
-        let wasm = self.addresses.get(next.checked_sub(1)?)?.wasm.get();
-        (wasm != crate::NONE).then_some(wasm)
     }
 
     /// What source the code comes from, if the module said so.

@@ -42,6 +42,7 @@ use crate::elf;
 use crate::head::{self, Place};
 use crate::info::{Header, ModuleInfo};
 use crate::section::Section;
+use crate::tables::CodeTables;
 use crate::types::{EntityIndex, Export};
 
 /// Alignment of the parts that are mapped.
@@ -171,15 +172,6 @@ pub struct NameEntry {
     pub len: U32,
 }
 
-/// An instruction that may trap.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Trap {
-    /// Code offset of the instruction.
-    pub offset: u32,
-    /// A [`TrapCode`](hotfoot_abi::trap::TrapCode).
-    pub code: u8,
-}
-
 /// A function's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionName {
@@ -204,18 +196,8 @@ pub struct Tables {
     pub elements: Vec<u32>,
     /// In the order of the module.
     pub exports: Vec<Export>,
-    /// Ascending by offset.
-    pub traps: Vec<Trap>,
-    /// Ascending by code offset.
-    pub addresses: Vec<Address>,
-    /// Ascending by code offset.
-    pub call_sites: Vec<CallSite>,
-    /// Handlers of the call sites.
-    pub handlers: Vec<Handler>,
-    /// Ascending by code offset.
-    pub stack_maps: Vec<StackMap>,
-    /// References of the stack maps: 4 bytes each, so many bytes below the frame pointer.
-    pub roots: Vec<u32>,
+    /// What is known of the code by its addresses.
+    pub code: CodeTables<'static>,
     /// Ascending by function.
     pub names: Vec<FunctionName>,
 }
@@ -271,21 +253,19 @@ impl Tables {
             NameEntry { function: entry.function.into(), at: name.start.into(), len: (name.end - name.start).into() }
         };
         let names: Vec<NameEntry> = self.names.iter().map(name).collect();
-        let trap_offsets: Vec<u32> = self.traps.iter().map(|trap| trap.offset).collect();
-        let trap_codes: Vec<u8> = self.traps.iter().map(|trap| trap.code).collect();
         layout.add(Section::Functions, self.functions.as_bytes());
         layout.add(Section::FunctionTypes, little_endian(&self.function_types).as_bytes());
         layout.add(Section::Escaping, little_endian(&self.escaping).as_bytes());
         layout.add(Section::Elements, little_endian(&self.elements).as_bytes());
         layout.add(Section::Exports, exports.as_bytes());
         layout.add(Section::ExportsByName, little_endian(&by_name).as_bytes());
-        layout.add(Section::TrapOffsets, little_endian(&trap_offsets).as_bytes());
-        layout.add(Section::TrapCodes, &trap_codes);
-        layout.add(Section::CallSites, self.call_sites.as_bytes());
-        layout.add(Section::Handlers, self.handlers.as_bytes());
-        layout.add(Section::StackMaps, self.stack_maps.as_bytes());
-        layout.add(Section::Roots, little_endian(&self.roots).as_bytes());
-        layout.add(Section::Addresses, self.addresses.as_bytes());
+        layout.add(Section::TrapOffsets, self.code.trap_offsets.as_bytes());
+        layout.add(Section::TrapCodes, &self.code.trap_codes);
+        layout.add(Section::CallSites, self.code.call_sites.as_bytes());
+        layout.add(Section::Handlers, self.code.handlers.as_bytes());
+        layout.add(Section::StackMaps, self.code.stack_maps.as_bytes());
+        layout.add(Section::Roots, self.code.roots.as_bytes());
+        layout.add(Section::Addresses, self.code.addresses.as_bytes());
         layout.add(Section::Names, names.as_bytes());
         layout.add(Section::Strings, strings.as_bytes());
     }

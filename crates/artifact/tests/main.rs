@@ -2,9 +2,9 @@
 
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{
-    Address, Artifact, CallSite, CodeRange, CompositeType, DebugInfo, EntityIndex, EntityType, Export, FuncType,
-    FunctionName, Handler, Header, Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, StackMap, SubType,
-    Tables, Trampolines, Trap, ValType, is_artifact, sign,
+    Address, Artifact, CallSite, CodeRange, CodeTables, CompositeType, DebugInfo, EntityIndex, EntityType, Export,
+    FuncType, FunctionName, Handler, Header, Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, StackMap,
+    SubType, Tables, Trampolines, ValType, is_artifact, sign,
 };
 use object::{Object, ObjectSection};
 
@@ -39,22 +39,27 @@ fn parts() -> Parts {
                 Export { name: "run".into(), entity: EntityIndex::Func(1) },
                 Export { name: "memory".into(), entity: EntityIndex::Memory(0) },
             ],
-            traps: vec![Trap { offset: 3, code: 2 }, Trap { offset: 17, code: 10 }],
-            addresses: vec![
-                Address { code: 0.into(), wasm: 100.into() },
-                Address { code: 5.into(), wasm: u32::MAX.into() },
-                Address { code: 16.into(), wasm: 200.into() },
-            ],
-            call_sites: vec![CallSite {
-                return_offset: 8.into(),
-                frame_size: 32.into(),
-                context: 16.into(),
-                first: 0.into(),
-                count: 1.into(),
-            }],
-            handlers: vec![Handler { catch: 6.into(), code: 9.into() }],
-            stack_maps: vec![StackMap { return_offset: 8.into(), first: 0.into(), count: 2.into() }],
-            roots: vec![16, 20],
+            code: CodeTables {
+                trap_offsets: vec![3.into(), 17.into()].into(),
+                trap_codes: vec![2, 10].into(),
+                addresses: vec![
+                    Address { code: 0.into(), wasm: 100.into() },
+                    Address { code: 5.into(), wasm: u32::MAX.into() },
+                    Address { code: 16.into(), wasm: 200.into() },
+                ]
+                .into(),
+                call_sites: vec![CallSite {
+                    return_offset: 8.into(),
+                    frame_size: 32.into(),
+                    context: 16.into(),
+                    first: 0.into(),
+                    count: 1.into(),
+                }]
+                .into(),
+                handlers: vec![Handler { catch: 6.into(), code: 9.into() }].into(),
+                stack_maps: vec![StackMap { return_offset: 8.into(), first: 0.into(), count: 2.into() }].into(),
+                roots: vec![16.into(), 20.into()].into(),
+            },
             names: vec![FunctionName { function: 1, name: "début".into() }],
         },
         debug: DebugInfo { code_start: 40, sections: vec![(".debug_line".into(), vec![1, 2, 3])] },
@@ -74,19 +79,19 @@ fn what_was_written_is_read() {
     assert_eq!(artifact.text_range.start % 4096, 0);
     assert_eq!(&bytes[artifact.data_range.clone()], b"some data");
     assert_eq!(artifact.debug_info(), Some(parts.debug.clone()));
-    assert_eq!(artifact.trap_at(17), Some(TrapCode::UnreachableCodeReached));
-    assert_eq!(artifact.trap_at(16), None);
-    let (site, handlers) = artifact.handlers_at(8).unwrap();
-    assert_eq!((site.frame_size.get(), handlers), (32, parts.tables.handlers.as_slice()));
-    assert!(artifact.handlers_at(9).is_none());
-    assert_eq!(artifact.roots_at(8).iter().map(|below| below.get()).collect::<Vec<_>>(), parts.tables.roots);
-    assert!(artifact.roots_at(9).is_empty());
+    assert_eq!(artifact.code.trap_at(17), Some(TrapCode::UnreachableCodeReached));
+    assert_eq!(artifact.code.trap_at(16), None);
+    let (site, handlers) = artifact.code.handlers_at(8).unwrap();
+    assert_eq!((site.frame_size.get(), handlers), (32, &parts.tables.code.handlers[..]));
+    assert!(artifact.code.handlers_at(9).is_none());
+    assert_eq!(artifact.code.roots_at(8), &parts.tables.code.roots[..]);
+    assert!(artifact.code.roots_at(9).is_empty());
     assert_eq!(artifact.function_at(9), Some(0));
     assert_eq!(artifact.function_at(12), None, "padding between functions belongs to none");
     assert_eq!(artifact.function_at(19), Some(1));
-    assert_eq!(artifact.wasm_offset_at(4), Some(100));
-    assert_eq!(artifact.wasm_offset_at(6), None);
-    assert_eq!(artifact.wasm_offset_at(18), Some(200));
+    assert_eq!(artifact.code.wasm_offset_at(4), Some(100));
+    assert_eq!(artifact.code.wasm_offset_at(6), None);
+    assert_eq!(artifact.code.wasm_offset_at(18), Some(200));
     assert_eq!(artifact.function_name(1), Some("début"));
     assert_eq!(artifact.function_name(2), None);
     assert_eq!(artifact.escaping_slot(1), Some(0));

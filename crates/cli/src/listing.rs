@@ -50,7 +50,7 @@ impl<'a> Listing<'a> {
                 exported.entry(function).or_insert(name);
             }
         }
-        let mut handlers: Vec<u32> = artifact.handlers.iter().map(|handler| handler.code.get()).collect();
+        let mut handlers: Vec<u32> = artifact.code.handlers.iter().map(|handler| handler.code.get()).collect();
         handlers.sort_unstable();
         Ok(Listing { artifact, info, imported, exported, handlers, disassembler })
     }
@@ -127,7 +127,7 @@ impl<'a> Listing<'a> {
         let handlers = self.handlers[first_from(start)..first_from(end)].iter().copied();
         let lines = self.disassembler.function(code, start, handlers);
         let describe = |line: disasm::Line| CodeLine {
-            wasm: self.artifact.wasm_offset_at(line.offset),
+            wasm: self.artifact.code.wasm_offset_at(line.offset),
             note: self.note(&line, start..end),
             line,
         };
@@ -142,7 +142,7 @@ impl<'a> Listing<'a> {
         });
         // What a call may raise belongs to what it calls.
         called.map(|called| format!("<{called}>")).or_else(|| {
-            let trap = self.artifact.trap_at(line.offset)?.to_string();
+            let trap = self.artifact.code.trap_at(line.offset)?.to_string();
             Some(format!("trap: {}", trap.trim_start_matches("wasm trap: ")))
         })
     }

@@ -20,6 +20,7 @@ mod metadata;
 mod observer;
 mod outline;
 mod settings;
+mod tables;
 mod target;
 mod trampoline;
 mod translate;

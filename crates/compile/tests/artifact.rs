@@ -48,11 +48,11 @@ fn tables_are_in_order() {
             end = range.offset.get() + range.len.get();
         }
         assert!(end as usize <= artifact.text.len());
-        assert!(artifact.trap_offsets.is_sorted_by(|a, b| a.get() < b.get()));
-        assert!(artifact.addresses.is_sorted_by(|a, b| a.code.get() < b.code.get()));
-        assert!(artifact.addresses.windows(2).all(|pair| pair[0].wasm != pair[1].wasm));
-        for offset in artifact.trap_offsets {
-            assert!(artifact.trap_at(offset.get()).is_some());
+        assert!(artifact.code.trap_offsets.is_sorted_by(|a, b| a.get() < b.get()));
+        assert!(artifact.code.addresses.is_sorted_by(|a, b| a.code.get() < b.code.get()));
+        assert!(artifact.code.addresses.windows(2).all(|pair| pair[0].wasm != pair[1].wasm));
+        for offset in artifact.code.trap_offsets.iter() {
+            assert!(artifact.code.trap_at(offset.get()).is_some());
         }
     }
 }
@@ -68,9 +68,9 @@ fn traps_have_their_place_and_reason() {
         let bytes = compiler(target, Options::default()).compile(&wasm).unwrap();
         let artifact = Artifact::parse(&bytes).unwrap();
         let mut found = Vec::new();
-        for (offset, code) in artifact.trap_offsets.iter().zip(artifact.trap_codes) {
+        for (offset, code) in artifact.code.trap_offsets.iter().zip(artifact.code.trap_codes.iter()) {
             if artifact.function_at(offset.get()) == Some(0) {
-                let wasm_offset = artifact.wasm_offset_at(offset.get()).unwrap() as usize;
+                let wasm_offset = artifact.code.wasm_offset_at(offset.get()).unwrap() as usize;
                 found.push((TrapCode::from_u8(*code).unwrap(), wasm[wasm_offset]));
             }
         }
@@ -86,10 +86,10 @@ fn a_stack_overflow_is_in_the_function_and_no_instruction() {
     for target in TARGETS {
         let bytes = compiler(target, Options::default()).compile(&wasm).unwrap();
         let artifact = Artifact::parse(&bytes).unwrap();
-        assert_eq!(artifact.trap_codes[0], TrapCode::StackOverflow as u8, "{target}");
-        let offset = artifact.trap_offsets[0].get();
-        let body = artifact.wasm_offset_at(0).unwrap();
-        assert_eq!(artifact.wasm_offset_at(offset), Some(body), "{target}");
+        assert_eq!(artifact.code.trap_codes[0], TrapCode::StackOverflow as u8, "{target}");
+        let offset = artifact.code.trap_offsets[0].get();
+        let body = artifact.code.wasm_offset_at(0).unwrap();
+        assert_eq!(artifact.code.wasm_offset_at(offset), Some(body), "{target}");
         assert_eq!(wasm[body as usize..][..3], [0x00, 0x10, 0x00], "no locals, then the first call");
     }
 }
@@ -149,11 +149,11 @@ fn calls_with_handlers_are_in_order_and_share_them() {
     for target in TARGETS {
         let bytes = compiler(target, Options::default()).compile(&wasm).unwrap();
         let artifact = Artifact::parse(&bytes).unwrap();
-        assert_eq!(artifact.call_sites.len(), 40, "calls outside of every `try_table` are not listed");
-        assert_eq!(artifact.handlers.len(), 3);
-        assert!(artifact.call_sites.is_sorted_by(|a, b| a.return_offset.get() < b.return_offset.get()));
-        for site in artifact.call_sites {
-            let (_, handlers) = artifact.handlers_at(site.return_offset.get()).unwrap();
+        assert_eq!(artifact.code.call_sites.len(), 40, "calls outside of every `try_table` are not listed");
+        assert_eq!(artifact.code.handlers.len(), 3);
+        assert!(artifact.code.call_sites.is_sorted_by(|a, b| a.return_offset.get() < b.return_offset.get()));
+        for site in artifact.code.call_sites.iter() {
+            let (_, handlers) = artifact.code.handlers_at(site.return_offset.get()).unwrap();
             let function = artifact.function_at(site.return_offset.get() - 1);
             assert!(handlers.iter().all(|handler| artifact.function_at(handler.code.get()) == function));
             assert!(site.context.get() < site.frame_size.get());
@@ -165,13 +165,13 @@ fn calls_with_handlers_are_in_order_and_share_them() {
 fn roots_across_calls(wat: &str, target: &str) -> Vec<usize> {
     let bytes = compiler(target, Options::default()).compile(&wat::parse_str(wat).unwrap()).unwrap();
     let artifact = Artifact::parse(&bytes).unwrap();
-    assert!(artifact.stack_maps.is_sorted_by(|a, b| a.return_offset.get() < b.return_offset.get()));
-    for map in artifact.stack_maps {
-        let roots = artifact.roots_at(map.return_offset.get());
+    assert!(artifact.code.stack_maps.is_sorted_by(|a, b| a.return_offset.get() < b.return_offset.get()));
+    for map in artifact.code.stack_maps.iter() {
+        let roots = artifact.code.roots_at(map.return_offset.get());
         assert!(roots.iter().all(|below| below.get() >= 4 && below.get() % 4 == 0), "{roots:?}");
-        assert!(artifact.roots_at(map.return_offset.get() + 1).is_empty());
+        assert!(artifact.code.roots_at(map.return_offset.get() + 1).is_empty());
     }
-    artifact.stack_maps.iter().map(|map| map.count.get() as usize).collect()
+    artifact.code.stack_maps.iter().map(|map| map.count.get() as usize).collect()
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn an_address_map_changes_no_code() {
         let (few, full) = (Artifact::parse(&few).unwrap(), Artifact::parse(&full).unwrap());
         assert!(few.text == full.text, "{target}");
         let opcodes = |artifact: &Artifact<'_>| -> Vec<u8> {
-            let offsets = artifact.addresses.iter().map(|address| address.wasm.get());
+            let offsets = artifact.code.addresses.iter().map(|address| address.wasm.get());
             offsets.filter(|offset| *offset != NONE).map(|offset| wasm[offset as usize]).collect()
         };
         assert!(!opcodes(&few).contains(&0xa2) && opcodes(&full).contains(&0xa2), "{target}: f64.mul");

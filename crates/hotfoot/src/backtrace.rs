@@ -43,13 +43,13 @@ impl WasmBacktrace {
 
 impl FrameInfo {
     fn new(frame: &RawFrame) -> Option<FrameInfo> {
-        let artifact = frame.module.code().artifact();
-        let defined = artifact.function_at(frame.code_offset)?;
+        let code = frame.module.code();
+        let defined = code.function_at(frame.code_offset)?;
         let func_index = frame.module.counts().imported_funcs + defined;
         Some(FrameInfo {
             func_index,
-            func_name: artifact.function_name(func_index).map(str::to_string),
-            module_offset: artifact.wasm_offset_at(frame.code_offset).map(|offset| offset as usize),
+            func_name: code.artifact().function_name(func_index).map(str::to_string),
+            module_offset: code.wasm_offset_at(frame.code_offset).map(|offset| offset as usize),
             module: frame.module.clone(),
             symbols: OnceLock::new(),
         })

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_artifact::Artifact;
+use hotfoot_artifact::{Artifact, CallSite, Handler};
 
 use super::sys::{arch, mmap::Mmap, page};
 use crate::engine::Engine;
@@ -93,6 +93,21 @@ impl ModuleCode {
         self.text.contains(&pc).then(|| (pc - self.text.start) as u32)
     }
 
+    /// The defined function (counting defined functions only) that an offset is in. Async-signal-safe.
+    pub fn function_at(&self, code_offset: u32) -> Option<u32> {
+        self.artifact.function_at(code_offset)
+    }
+
+    /// The offset in the WebAssembly binary that the code at this offset comes from.
+    pub fn wasm_offset_at(&self, code_offset: u32) -> Option<u32> {
+        self.artifact.code.wasm_offset_at(code_offset)
+    }
+
+    /// The call that returns to this code offset and its handlers, if it has any.
+    pub fn handlers_at(&self, return_offset: u32) -> Option<(&CallSite, &[Handler])> {
+        self.artifact.code.handlers_at(return_offset)
+    }
+
     /// The address of the first instruction of the function that an offset is in; trampolines are no functions.
     /// Async-signal-safe.
     pub fn function_start(&self, code_offset: u32) -> Option<usize> {
@@ -104,13 +119,13 @@ impl ModuleCode {
     pub fn stack_map(&self, pc: usize) -> impl Iterator<Item = u32> + '_ {
         // The call instruction is before the address that it returns to, which may be behind the text.
         let offset = self.offset_of(pc.wrapping_sub(1));
-        let roots = offset.map_or(&[][..], |offset| self.artifact.roots_at(offset + 1));
+        let roots = offset.map_or(&[][..], |offset| self.artifact.code.roots_at(offset + 1));
         roots.iter().map(|below| below.get())
     }
 
     /// The trap that the instruction at `pc` may raise. Async-signal-safe.
     pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
-        self.artifact.trap_at(self.offset_of(pc)?)
+        self.artifact.code.trap_at(self.offset_of(pc)?)
     }
 }
 

@@ -120,7 +120,7 @@ unsafe fn find(store: NonNull<VmStore>, tag: TagPtr) -> Option<Handler> {
         let code = module.map(|module| module.code());
         let offset = code.and_then(|code| Some((code, code.offset_of(pc.wrapping_sub(1))? + 1)));
         if let Some((code, offset)) = offset
-            && let Some((site, handlers)) = code.artifact().handlers_at(offset)
+            && let Some((site, handlers)) = code.handlers_at(offset)
         {
             let sp = fp - site.frame_size.get() as usize;
             // SAFETY: S6, the compiler keeps the function's context at this place of the frame during the call.

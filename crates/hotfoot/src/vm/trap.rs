@@ -50,7 +50,7 @@ pub unsafe fn capture(store: NonNull<VmStore>, innermost: Option<Stop>) -> Vec<R
         // SAFETY: S9, the code index is stable while this runs.
         let module = unsafe { VmStore::code_index(store) }.find(pc)?;
         let code_offset = module.code().offset_of(pc)?;
-        module.code().artifact().function_at(code_offset)?;
+        module.code().function_at(code_offset)?;
         Some(RawFrame { module: module.clone(), code_offset })
     };
     let (mut fp, mut pc) = match innermost {
