@@ -7,7 +7,7 @@
 //!
 //! Addresses in a module's DWARF count from the start of the code section's contents.
 
-/// A module's debug information.
+/// A module's debug information, to be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DebugInfo {
     /// Where the code section's contents begin in the module; DWARF counts from there.
@@ -31,19 +31,30 @@ impl DebugInfo {
         }
         bytes
     }
+}
 
+/// A module's debug information, read where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DebugSections<'a> {
+    /// As [`DebugInfo::code_start`].
+    pub code_start: u32,
+    /// Names and bytes of the custom sections.
+    pub sections: Vec<(&'a str, &'a [u8])>,
+}
+
+impl<'a> DebugSections<'a> {
     /// Reads what [`DebugInfo::encode`] wrote; `None` if there is none, or it is damaged.
-    pub(crate) fn decode(mut bytes: &[u8]) -> Option<DebugInfo> {
+    pub(crate) fn decode(mut bytes: &'a [u8]) -> Option<DebugSections<'a>> {
         let code_start = number(&mut bytes)?;
         let mut sections = Vec::new();
         while !bytes.is_empty() {
             let (name_len, len) = (number(&mut bytes)?, number(&mut bytes)?);
             let (name, rest) = bytes.split_at_checked(name_len as usize)?;
             let (contents, rest) = rest.split_at_checked(len as usize)?;
-            sections.push((std::str::from_utf8(name).ok()?.to_owned(), contents.to_vec()));
+            sections.push((std::str::from_utf8(name).ok()?, contents));
             bytes = rest;
         }
-        Some(DebugInfo { code_start, sections })
+        Some(DebugSections { code_start, sections })
     }
 }
 
@@ -55,19 +66,23 @@ fn number(bytes: &mut &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::DebugInfo;
+    use super::{DebugInfo, DebugSections};
 
     #[test]
     fn what_was_written_is_read_and_damage_is_not() {
         let sections = vec![(".debug_info".into(), vec![1, 2, 3]), (".debug_str".into(), vec![])];
         let info = DebugInfo { code_start: 77, sections };
         let bytes = info.encode();
-        assert_eq!(DebugInfo::decode(&bytes), Some(info));
-        assert_eq!(DebugInfo::decode(&[]), None);
-        let readable = (0..bytes.len()).filter(|len| DebugInfo::decode(&bytes[..*len]).is_some());
+        let read = DebugSections::decode(&bytes).unwrap();
+        assert_eq!(
+            (read.code_start, &read.sections[..]),
+            (77, &[(".debug_info", &[1, 2, 3][..]), (".debug_str", &[])][..])
+        );
+        assert_eq!(DebugSections::decode(&[]), None);
+        let readable = (0..bytes.len()).filter(|len| DebugSections::decode(&bytes[..*len]).is_some());
         assert_eq!(readable.collect::<Vec<_>>(), [4, 4 + 8 + 11 + 3], "only between sections");
         let mut huge = bytes.clone();
         huge[4..12].fill(0xff);
-        assert_eq!(DebugInfo::decode(&huge), None);
+        assert_eq!(DebugSections::decode(&huge), None);
     }
 }

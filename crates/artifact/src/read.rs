@@ -9,7 +9,7 @@ use std::ops::Range;
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U32;
 
-use crate::debug::DebugInfo;
+use crate::debug::DebugSections;
 use crate::head::{DIRECTORY_START, Head, Key, Place, VERSION};
 use crate::info::{Header, ModuleInfo};
 use crate::section::Section;
@@ -175,8 +175,8 @@ impl<'a> Artifact<'a> {
     }
 
     /// What source the code comes from, if the module said so.
-    pub fn debug_info(&self) -> Option<DebugInfo> {
-        DebugInfo::decode(self.debug)
+    pub fn debug_info(&self) -> Option<DebugSections<'a>> {
+        DebugSections::decode(self.debug)
     }
 
     /// The name of a function, imports counted first.

@@ -20,6 +20,7 @@ pub struct FrameInfo {
     func_index: u32,
     func_name: Option<String>,
     module_offset: Option<usize>,
+    func_offset: Option<usize>,
     symbols: OnceLock<Vec<FrameSymbol>>,
 }
 
@@ -46,10 +47,16 @@ impl FrameInfo {
         let code = frame.module.code();
         let defined = code.function_at(frame.code_offset)?;
         let func_index = frame.module.counts().imported_funcs + defined;
+        let module_offset = code.wasm_offset_at(frame.code_offset);
+        // The first instruction of a function is said to come from where its body begins.
+        let start = code.function_start(frame.code_offset).and_then(|start| code.offset_of(start));
+        let body = start.and_then(|start| code.wasm_offset_at(start));
+        let func_offset = module_offset.zip(body).map(|(at, body)| at.saturating_sub(body));
         Some(FrameInfo {
             func_index,
             func_name: code.artifact().function_name(func_index).map(str::to_string),
-            module_offset: code.wasm_offset_at(frame.code_offset).map(|offset| offset as usize),
+            module_offset: module_offset.map(|offset| offset as usize),
+            func_offset: func_offset.map(|offset| offset as usize),
             module: frame.module.clone(),
             symbols: OnceLock::new(),
         })
@@ -82,6 +89,11 @@ impl FrameInfo {
     /// Offset of the instruction in the module's binary, in bytes.
     pub fn module_offset(&self) -> Option<usize> {
         self.module_offset
+    }
+
+    /// Offset of the instruction from the start of its function's body, in bytes.
+    pub fn func_offset(&self) -> Option<usize> {
+        self.func_offset
     }
 }
 

@@ -142,7 +142,7 @@ fn new_compiler(config: &Config) -> Result<Compiler> {
         opt_level,
         nan_canonicalization: config.nan_canonicalization,
         relaxed_simd_deterministic: config.relaxed_simd_deterministic,
-        debug_info: config.debug_info,
+        debug_info: config.backtrace_details,
         parallel: config.parallel_compilation,
         full_address_map: config.generate_address_map,
         emit_clif: config.emit_clif.clone(),

@@ -35,6 +35,7 @@ mod cache;
 #[cfg(feature = "compile")]
 mod compiler;
 mod config;
+mod core_dump;
 mod debug;
 mod engine;
 mod exn_ref;
@@ -75,6 +76,7 @@ pub use cache::{Cache, CacheConfig, CacheError, CacheUsage};
 #[cfg(feature = "compile")]
 pub use compiler::CompileObserver;
 pub use config::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
+pub use core_dump::WasmCoreDump;
 pub use engine::Engine;
 pub use exn_ref::{ExnRef, ThrownException};
 pub use extern_ref::ExternRef;
@@ -117,6 +119,7 @@ pub use vm::view::MemoryView;
 #[doc = include_str!("../../../docs/interruption.md")]
 #[doc = include_str!("../../../docs/async.md")]
 #[doc = include_str!("../../../docs/threads.md")]
+#[doc = include_str!("../../../docs/debugging.md")]
 struct Guide;
 
 /// The same, about artifacts.

@@ -40,8 +40,6 @@ struct Shared {
     type_ids: Box<[u32]>,
     /// Engine-wide number of a type and the code offset of its wasm→host trampoline, ascending.
     host_trampolines: Vec<(u32, u32)>,
-    /// Made when someone asks for a source line.
-    symbols: OnceLock<Option<Symbols>>,
 }
 
 impl fmt::Debug for Module {
@@ -94,7 +92,6 @@ impl Module {
             info,
             code: Arc::new(code),
             memory_export: OnceLock::new(),
-            symbols: OnceLock::new(),
         };
         Ok(Module { shared: Arc::new(shared) })
     }
@@ -167,9 +164,13 @@ impl Module {
     }
 
     /// Source lines, if the module has debug information.
-    pub(crate) fn symbols(&self) -> Option<&Symbols> {
-        let read = || self.shared.code.artifact().debug_info().map(Symbols::new);
-        self.shared.symbols.get_or_init(read).as_ref()
+    pub(crate) fn symbols(&self) -> Option<&Symbols<'static>> {
+        self.shared.code.symbols()
+    }
+
+    /// What tells modules apart.
+    pub(crate) fn key(&self) -> usize {
+        Arc::as_ptr(&self.shared) as usize
     }
 
     pub(crate) fn code(&self) -> &Arc<ModuleCode> {

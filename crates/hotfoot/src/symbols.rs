@@ -1,15 +1,14 @@
 //! Source lines of a guest's code, from the DWARF that its module carries.
 //!
 //! DWARF is the guest's, so it may be anything: what does not make sense gives no symbols. It is read when someone asks for
-//! the first time, and kept by the module.
+//! the first time, unit by unit as they are needed, and kept by the module.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use addr2line::Context;
 use addr2line::gimli::{Dwarf, EndianSlice, Error, LittleEndian, SectionId};
-use hotfoot_artifact::DebugInfo;
+use hotfoot_artifact::DebugSections;
 
 /// Whether backtraces name source lines; see
 /// [`Config::wasm_backtrace_details`](crate::Config::wasm_backtrace_details).
@@ -70,43 +69,37 @@ impl fmt::Display for FrameSymbol {
     }
 }
 
-/// Most places whose symbols a module remembers.
-const MAX_KNOWN: usize = 10_000;
+/// DWARF that is read where it lies.
+type SliceContext<'a> = Context<EndianSlice<'a, LittleEndian>>;
 
-/// A module's debug information, and what was looked up in it.
-pub struct Symbols {
-    info: DebugInfo,
-    known: Mutex<HashMap<usize, Vec<FrameSymbol>>>,
+/// A module's debug information, parsed as far as it was asked for.
+pub struct Symbols<'a> {
+    code_start: u64,
+    /// Nothing where the debug information makes no sense. Locked because it is parsed while it is read.
+    context: Mutex<Option<SliceContext<'a>>>,
 }
 
-impl Symbols {
+impl<'a> Symbols<'a> {
     /// Symbols of a module with this debug information.
-    pub fn new(info: DebugInfo) -> Symbols {
-        Symbols { info, known: Mutex::default() }
+    pub fn new(info: &DebugSections<'a>) -> Symbols<'a> {
+        let load = |id: SectionId| -> Result<EndianSlice<'a, LittleEndian>, Error> {
+            let found = info.sections.iter().find(|(name, _)| *name == id.name());
+            Ok(EndianSlice::new(found.map_or(&[], |(_, bytes)| bytes), LittleEndian))
+        };
+        let context = Dwarf::load(load).and_then(Context::from_dwarf).ok();
+        Symbols { code_start: info.code_start.into(), context: Mutex::new(context) }
     }
 
     /// The functions at a place in the module, the innermost inlined one first.
     pub fn at(&self, module_offset: usize) -> Vec<FrameSymbol> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(symbols) = known.get(&module_offset) {
-            return symbols.clone();
-        }
-        let symbols = self.look_up(module_offset).unwrap_or_default();
-        if known.len() < MAX_KNOWN {
-            known.insert(module_offset, symbols.clone());
-        }
-        symbols
+        self.look_up(module_offset).unwrap_or_default()
     }
 
     /// `None` where the debug information makes no sense.
     fn look_up(&self, module_offset: usize) -> Option<Vec<FrameSymbol>> {
-        let address = (module_offset as u64).checked_sub(self.info.code_start.into())?;
-        let load = |id: SectionId| -> Result<EndianSlice<'_, LittleEndian>, Error> {
-            let found = self.info.sections.iter().find(|(name, _)| name == id.name());
-            Ok(EndianSlice::new(found.map_or(&[], |(_, bytes)| bytes), LittleEndian))
-        };
-        let context = Context::from_dwarf(Dwarf::load(load).ok()?).ok()?;
-        let mut frames = context.find_frames(address).skip_all_loads().ok()?;
+        let address = (module_offset as u64).checked_sub(self.code_start)?;
+        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut frames = context.as_ref()?.find_frames(address).skip_all_loads().ok()?;
         let mut symbols = Vec::new();
         while symbols.len() < MAX_INLINED
             && let Ok(Some(frame)) = frames.next()
@@ -120,5 +113,11 @@ impl Symbols {
             });
         }
         Some(symbols)
+    }
+}
+
+impl fmt::Debug for Symbols<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Symbols").finish_non_exhaustive()
     }
 }

@@ -146,6 +146,10 @@ pub struct LowRunArgs {
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     pub timeout: Option<Duration>,
 
+    /// If the program traps, write its memories, globals and stack to FILE, in the WebAssembly core dump format
+    #[arg(long, value_name = "FILE")]
+    pub coredump: Option<PathBuf>,
+
     /// Provide the imports bench.start and bench.end of benchmark programs and print the time between them to stderr
     #[arg(long)]
     pub bench_imports: bool,

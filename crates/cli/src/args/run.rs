@@ -44,6 +44,8 @@ pub struct RunArgs {
     pub preloads: Vec<Preload>,
     /// How long the program may run.
     pub timeout: Option<Duration>,
+    /// Where to write what a program that trapped left behind.
+    pub coredump: Option<PathBuf>,
     /// Whether to provide `bench.start` and `bench.end`.
     pub bench_imports: bool,
     /// The key that artifacts must be signed with.
@@ -81,6 +83,7 @@ impl RunArgs {
             threads,
             preloads: low.preloads,
             timeout: low.timeout,
+            coredump: low.coredump,
             bench_imports: low.bench_imports,
             verify_key: low.verify_key,
             cache: !low.no_cache,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use hotfoot::{ExternType, Func, Instance, InstancePre, Linker, Module, Store, Val};
-use hotfoot_wasi::{WasiCtx, WasiCtxBuilder, p0, p1};
+use hotfoot::{ExternType, Func, Instance, InstancePre, Linker, Module, Store, Val, WasmCoreDump};
+use hotfoot_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, p0, p1};
 
 use crate::args::{RunArgs, Source};
 use crate::cmd::cache;
@@ -57,7 +57,7 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let cache = if args.cache { cache::for_runs() } else { None };
     let key = args.verify_key.as_deref().map(key::read).transpose()?;
     let engine = args.engine.engine_with(|config| {
-        config.cache(cache);
+        config.cache(cache).coredump_on_trap(args.coredump.is_some());
         if let Some(key) = key {
             config.artifact_key(key);
         }
@@ -100,7 +100,7 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
         let resolved = imports::resolve(&module, &linker, &mut store, &name)?;
         match initialized(&mut store, &resolved) {
             Ok(instance) => linker.instance(&mut store, &preload.name, instance)?,
-            Err(error) => return Ok(stop.report_guest_end(&error, &name)),
+            Err(error) => return Ok(report_end(&mut store, &stop, args, &error, &name)),
         };
     }
 
@@ -115,14 +115,29 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     watch.lap("instantiate");
     let instance = match instance {
         Ok(instance) => instance,
-        Err(error) => return Ok(stop.report_guest_end(&error, &program)),
+        Err(error) => return Ok(report_end(&mut store, &stop, args, &error, &program)),
     };
     let called = match &args.invoke {
         Some(name) => invoke_export(&mut store, &instance, &module, name, args)?,
         None => run_program(&mut store, &instance, &module, args)?,
     };
     watch.lap("run");
-    Ok(called.map_or_else(|error| stop.report_guest_end(&error, &program), |()| 0))
+    Ok(called.map_or_else(|error| report_end(&mut store, &stop, args, &error, &program), |()| 0))
+}
+
+/// Says how a guest ended that did not return, writes the core dump if one is wanted, and gives the exit code.
+fn report_end(store: &mut Store<Host>, stop: &Stop, args: &RunArgs, error: &anyhow::Error, program: &str) -> i32 {
+    let code = stop.report_guest_end(error, program);
+    let dump = error.downcast_ref::<WasmCoreDump>().filter(|_| !error.is::<I32Exit>());
+    if let (Some(path), Some(dump)) = (&args.coredump, dump) {
+        let bytes = dump.serialize(store, &args.source.program_name());
+        let shown = path.display();
+        match std::fs::write(path, &bytes) {
+            Ok(()) => ui::say(&format!("wrote a core dump of {} bytes to `{shown}`", bytes.len())),
+            Err(error) => ui::say(&format!("cannot write the core dump to `{shown}`: {error}; name another file")),
+        }
+    }
+    code
 }
 
 /// ARGS as text: the interface of WASI to its guests has no other kind.

@@ -1,7 +1,6 @@
-//! Settings of how guests are stopped and suspended, and what is known of them then.
+//! Settings of how guests are stopped and suspended.
 
 use super::Config;
-use crate::symbols::WasmBacktraceDetails;
 
 impl Config {
     /// Lets code consume fuel, so that a guest can be stopped after an exactly known amount of work; see
@@ -29,15 +28,6 @@ impl Config {
     /// functions that it calls. Default: 2 MiB.
     pub fn async_stack_size(&mut self, bytes: usize) -> &mut Self {
         self.async_stack_size = bytes;
-        self
-    }
-
-    /// Whether compiled modules keep their DWARF, so that backtraces name source files and lines. Default: they do.
-    pub fn wasm_backtrace_details(&mut self, details: WasmBacktraceDetails) -> &mut Self {
-        self.debug_info = match details {
-            WasmBacktraceDetails::Enable => true,
-            WasmBacktraceDetails::Disable => false,
-        };
         self
     }
 }

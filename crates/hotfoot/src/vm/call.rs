@@ -92,7 +92,8 @@ pub fn call_values<T>(
         slots[index] = value.to_slot(store.vm())?;
     }
     // SAFETY: S2, only a raw pointer to the store is alive; S7, the arguments were checked against the type.
-    unsafe { call_slots(store.pointer(), func, slots.as_mut_ptr(), count) }.map_err(Pending::into_error)?;
+    unsafe { call_slots(store.pointer(), func, slots.as_mut_ptr(), count) }
+        .map_err(|pending| pending.into_error(store.vm()))?;
     for ((result, ty), slot) in results.iter_mut().zip(&ty.results).zip(slots) {
         // SAFETY: S7, the callee left a value of this type.
         *result = unsafe { Val::from_slot(store.vm(), slot, *ty) };
@@ -153,7 +154,7 @@ pub fn call_typed<T, P: WasmParams, R: WasmResults>(
     // when the handle was made; S2, only a raw pointer to the store is alive during the call.
     unsafe {
         params.store(store.vm(), pointer)?;
-        call_slots(store.pointer(), handle.func, pointer, count).map_err(Pending::into_error)?;
+        call_slots(store.pointer(), handle.func, pointer, count).map_err(|pending| pending.into_error(store.vm()))?;
         Ok(R::load(store.vm(), pointer))
     }
 }
@@ -200,7 +201,8 @@ pub(super) fn run_start<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Re
         let caller = store.vm().instance(number).context().as_ptr();
         let slots = NonNull::<Slot>::dangling().as_ptr();
         // SAFETY: S2, only raw pointers into the store are alive; S7, a start function takes and returns nothing.
-        unsafe { call_slots_from(caller, store.pointer(), func, slots, 0) }.map_err(Pending::into_error)?;
+        unsafe { call_slots_from(caller, store.pointer(), func, slots, 0) }
+            .map_err(|pending| pending.into_error(store.vm()))?;
     }
     Ok(())
 }

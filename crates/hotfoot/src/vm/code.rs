@@ -4,6 +4,7 @@ use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use hotfoot_abi::trap::TrapCode;
@@ -12,6 +13,7 @@ use hotfoot_artifact::{Artifact, CallSite, Handler};
 use super::sys::{arch, mmap::Mmap, page};
 use crate::engine::Engine;
 use crate::module::Module;
+use crate::symbols::Symbols;
 
 /// One module's code and tables, mapped.
 ///
@@ -21,6 +23,8 @@ use crate::module::Module;
 pub struct ModuleCode {
     /// Slices of `map`; the lifetime is a promise that the mapping is not dropped before.
     artifact: Artifact<'static>,
+    /// Made when someone asks for a source line; slices of `map`, too.
+    symbols: OnceLock<Option<Symbols<'static>>>,
     text: Range<usize>,
     len: usize,
     map: Mmap,
@@ -60,12 +64,17 @@ impl ModuleCode {
             map.make_executable(in_file.start..end).context("cannot make compiled code executable")?;
         }
         let start = map.base().as_ptr() as usize + in_file.start;
-        Ok(ModuleCode { artifact, text: start..start + in_file.len(), len, map })
+        Ok(ModuleCode { artifact, symbols: OnceLock::new(), text: start..start + in_file.len(), len, map })
     }
 
     /// The tables.
     pub fn artifact(&self) -> &Artifact<'_> {
         &self.artifact
+    }
+
+    /// Source lines, if the module has debug information. All that they give out is copied, so none of it outlives the map.
+    pub fn symbols(&self) -> Option<&Symbols<'static>> {
+        self.symbols.get_or_init(|| self.artifact.debug_info().as_ref().map(Symbols::new)).as_ref()
     }
 
     /// The whole artifact.

@@ -458,6 +458,11 @@ impl VmStore {
         &self.instances[index as usize]
     }
 
+    /// How many memories there are.
+    pub fn num_memories(&self) -> usize {
+        self.memories.len()
+    }
+
     /// How many instances there are.
     pub fn num_instances(&self) -> usize {
         self.instances.len()

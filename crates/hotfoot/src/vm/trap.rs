@@ -8,6 +8,7 @@ use hotfoot_abi::trap::TrapCode;
 use super::activation::{self, Stop};
 use super::store::VmStore;
 use crate::backtrace::WasmBacktrace;
+use crate::core_dump::WasmCoreDump;
 use crate::module::Module;
 
 /// Why an activation is being left.
@@ -77,18 +78,22 @@ pub unsafe fn capture(store: NonNull<VmStore>, innermost: Option<Stop>) -> Vec<R
 
 impl Pending {
     /// The error that the caller of the guest sees; a panic continues.
-    pub fn into_error(self) -> anyhow::Error {
+    pub fn into_error(self, store: &VmStore) -> anyhow::Error {
         match self {
-            Pending::Trap(code, frames) => with_backtrace(code.into(), &frames),
-            Pending::Error(error, frames) | Pending::Exception(error, frames) => with_backtrace(error, &frames),
+            Pending::Trap(code, frames) => with_backtrace(code.into(), &frames, store),
+            Pending::Error(error, frames) | Pending::Exception(error, frames) => with_backtrace(error, &frames, store),
             Pending::Panic(panic) => std::panic::resume_unwind(panic),
         }
     }
 }
 
-fn with_backtrace(error: anyhow::Error, frames: &[RawFrame]) -> anyhow::Error {
+fn with_backtrace(error: anyhow::Error, frames: &[RawFrame], store: &VmStore) -> anyhow::Error {
     if frames.is_empty() || error.downcast_ref::<WasmBacktrace>().is_some() {
         return error;
     }
+    let error = match store.engine().config().coredump_on_trap {
+        true => error.context(WasmCoreDump::new(store, frames)),
+        false => error,
+    };
     error.context(WasmBacktrace::new(frames))
 }

@@ -6,6 +6,7 @@ mod branch_hints;
 mod cache;
 mod calls;
 mod collection;
+mod core_dumps;
 mod determinism;
 mod engines;
 mod errors;
