@@ -8,6 +8,7 @@
 //!  memory      linear memories        table      tables
 //!  view        a memory's bytes, for host functions that name what they write
 //!  shared      memories of several threads; parking: where threads wait for each other
+//!  growth      what limits may refuse
 //!  image       what a memory starts with; tracking: which pages an instance wrote
 //!  pre         pools of instances; home: where each belongs, and how it gets there; stock: where idle things wait
 //!  snapshot    the state that instances start from; costs: what the host takes for memory
@@ -41,6 +42,7 @@ pub mod costs;
 pub mod exception;
 pub mod fiber;
 pub mod gc;
+mod growth;
 pub mod home;
 pub mod hostcall;
 pub mod image;
