@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod corpus;
+mod dist;
 mod spec;
 mod tidy;
 
@@ -15,6 +16,7 @@ Usage: cargo xtask CHORE
 
   ci          run everything that must hold before a change lands (.ci/run)
   tidy        check the house rules that no compiler checks: what a file may hold, what documents name, …
+  dist        build the command as it is shipped: target/release/hotfoot, which needs no shared library
   spec        run the official specification tests and print the table of docs/spec.md; --update-docs keeps it there
   corpus DIR  run real programs and compare what they print; --hotfoot PATH names the command,
               --only NAME a program, and options of the command may follow after --";
@@ -35,6 +37,7 @@ fn chore(words: &[&str]) -> Result<()> {
     match words {
         ["ci"] => ci(),
         ["tidy"] => tidy::run(&root()),
+        ["dist"] => dist::run(&root()),
         ["spec", words @ ..] => spec::run(&root(), words),
         ["corpus", words @ ..] => corpus::run(&root(), words),
         [] | ["help" | "-h" | "--help"] => {

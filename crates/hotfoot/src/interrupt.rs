@@ -60,8 +60,7 @@ impl<T: 'static> StoreContextMut<'_, T> {
     /// # Errors
     /// When the thread that keeps time cannot be started.
     pub fn set_timeout(&mut self, timeout: impl Into<Option<Duration>>) -> Result<()> {
-        self.vm().interrupt()?.set_timeout(timeout.into());
-        Ok(())
+        self.vm().interrupt()?.set_timeout(timeout.into())
     }
 }
 

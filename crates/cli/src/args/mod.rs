@@ -12,7 +12,7 @@ mod value;
 use std::ffi::{OsStr, OsString};
 
 use anyhow::Result;
-use clap::{CommandFactory, Parser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::ui;
@@ -68,6 +68,9 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Command> {
     if is_short_form(&argv) {
         argv.insert(1, "run".into());
     }
+    if let Some(run) = right_run(&argv) {
+        return Ok(Command::Run(RunArgs::new(run)?));
+    }
     if argv.get(1).is_some_and(|word| word == "preinit") {
         argv = preinit::join_switches(argv);
     }
@@ -87,12 +90,19 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Command> {
     })
 }
 
+/// The options of a run that nothing is wrong with, read without building the grammar of all other commands: a program
+/// may take less time than that. What is wrong, or asks for help, is left to the whole grammar, which says so in full.
+fn right_run(argv: &[OsString]) -> Option<low::LowRunArgs> {
+    let words = argv.get(1..).filter(|words| words.first().is_some_and(|word| word == "run"))?;
+    let mut matches = low::LowRunArgs::augment_args(clap::Command::new("run")).try_get_matches_from(words).ok()?;
+    low::LowRunArgs::from_arg_matches_mut(&mut matches).ok()
+}
+
 /// Whether this is `hotfoot [options] FILE …`: a first argument that neither names a command nor asks for help.
 fn is_short_form(argv: &[OsString]) -> bool {
     let Some(first) = argv.get(1).map(OsString::as_os_str) else { return false };
     let top_level = ["help", "-h", "--help", "-V", "--version"];
-    !top_level.iter().any(|word| first == OsStr::new(word))
-        && !command_names().iter().any(|name| first == OsStr::new(name.as_str()))
+    !top_level.iter().any(|word| first == OsStr::new(word)) && !first.to_str().is_some_and(low::Command::has_subcommand)
 }
 
 /// The engine options in a line of words, for tests.

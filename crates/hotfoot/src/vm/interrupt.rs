@@ -71,20 +71,35 @@ impl Interrupt {
     /// Stops the guest that runs, or the next one.
     pub fn request(self: &Arc<Self>) {
         self.causes.fetch_or(REQUESTED, Ordering::SeqCst);
-        if self.signal() {
+        if !self.signal() {
+            return;
+        }
+        if Watchdog::start().is_ok() {
             let mut schedule = lock(&self.schedule);
             self.reschedule(&mut schedule, Some(Instant::now() + REPEAT));
+            return;
+        }
+        // There is no other thread to repeat it.
+        while self.is_requested() && self.signal() {
+            std::thread::sleep(REPEAT);
         }
     }
 
     /// Stops guests that still run after so long.
-    pub fn set_timeout(self: &Arc<Self>, timeout: Option<Duration>) {
+    ///
+    /// # Errors
+    /// When the thread that keeps time cannot be started.
+    pub fn set_timeout(self: &Arc<Self>, timeout: Option<Duration>) -> Result<()> {
+        if timeout.is_some() {
+            Watchdog::start()?;
+        }
         let mut schedule = lock(&self.schedule);
         self.causes.fetch_and(!EXPIRED, Ordering::SeqCst);
         // A time that cannot be represented never comes.
         schedule.deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let deadline = schedule.deadline;
         self.reschedule(&mut schedule, deadline);
+        Ok(())
     }
 
     /// Forgets requests and the timeout: the store is used for something else, or not at all.
@@ -146,7 +161,7 @@ struct Watchdog {
 static WATCHDOG: OnceLock<Watchdog> = OnceLock::new();
 
 impl Watchdog {
-    /// Starts the thread, once per process.
+    /// Starts the thread, once per process, when somebody is first to be stopped.
     fn start() -> Result<()> {
         static STARTED: Mutex<bool> = Mutex::new(false);
         let mut started = lock(&STARTED);
@@ -290,7 +305,6 @@ impl VmStore {
     pub fn interrupt(&mut self) -> Result<Arc<Interrupt>> {
         if self.interruptible.shared().is_none() {
             signal::install_interrupt();
-            Watchdog::start()?;
             let shared = Arc::new(Interrupt::default());
             // SAFETY: S9, the references are dropped by the end of the expression.
             let chain = unsafe { activation::chain() };
