@@ -183,28 +183,28 @@ pub struct FunctionName {
 
 /// Everything whose size grows with the number of functions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tables {
+pub struct Tables<'a> {
     /// Code of each defined function.
     pub functions: Vec<CodeRange>,
     /// Type index of each function, imports first.
-    pub function_types: Vec<u32>,
+    pub function_types: &'a [u32],
     /// Defined functions that a reference can name, as function indices, ascending.
-    pub escaping: Vec<u32>,
+    pub escaping: &'a [u32],
     /// Trampolines of each type.
     pub trampolines: Vec<Trampolines>,
     /// Items of element segments that hold functions.
-    pub elements: Vec<u32>,
+    pub elements: &'a [u32],
     /// In the order of the module.
-    pub exports: Vec<Export>,
+    pub exports: &'a [Export],
     /// What is known of the code by its addresses.
-    pub code: CodeTables<'static>,
+    pub code: CodeTables<'a>,
     /// Ascending by function.
-    pub names: Vec<FunctionName>,
+    pub names: &'a [FunctionName],
 }
 
 /// The contents of an artifact, before it is written.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct Parts<'a> {
     /// What the code assumes.
     pub header: Header,
     /// The module's interface.
@@ -212,14 +212,14 @@ pub struct Parts {
     /// Machine code.
     pub text: Vec<u8>,
     /// Bytes of all data segments.
-    pub data: Vec<u8>,
+    pub data: &'a [u8],
     /// Per-function tables.
-    pub tables: Tables,
+    pub tables: Tables<'a>,
     /// What source the code comes from.
-    pub debug: DebugInfo,
+    pub debug: &'a DebugInfo,
 }
 
-impl Parts {
+impl Parts<'_> {
     /// Lays the parts out as one file. The same parts always give the same bytes.
     pub fn write(&self) -> Vec<u8> {
         let mut layout = Layout::new(self.text.len() + self.data.len());
@@ -228,14 +228,14 @@ impl Parts {
         layout.add(Section::Trampolines, self.tables.trampolines.as_bytes());
         let front_len = layout.file.len();
         layout.add(Section::Text, &self.text);
-        layout.add(Section::Data, &self.data);
+        layout.add(Section::Data, self.data);
         self.tables.add(&mut layout);
         layout.add(Section::Debug, &self.debug.encode());
         layout.finish(&self.header.target, front_len)
     }
 }
 
-impl Tables {
+impl Tables<'_> {
     /// Adds what is not read when an artifact is loaded.
     fn add(&self, layout: &mut Layout) {
         let mut strings = String::new();
@@ -254,9 +254,9 @@ impl Tables {
         };
         let names: Vec<NameEntry> = self.names.iter().map(name).collect();
         layout.add(Section::Functions, self.functions.as_bytes());
-        layout.add(Section::FunctionTypes, little_endian(&self.function_types).as_bytes());
-        layout.add(Section::Escaping, little_endian(&self.escaping).as_bytes());
-        layout.add(Section::Elements, little_endian(&self.elements).as_bytes());
+        layout.add(Section::FunctionTypes, little_endian(self.function_types).as_bytes());
+        layout.add(Section::Escaping, little_endian(self.escaping).as_bytes());
+        layout.add(Section::Elements, little_endian(self.elements).as_bytes());
         layout.add(Section::Exports, exports.as_bytes());
         layout.add(Section::ExportsByName, little_endian(&by_name).as_bytes());
         layout.add(Section::TrapOffsets, self.code.trap_offsets.as_bytes());

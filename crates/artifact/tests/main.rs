@@ -8,7 +8,7 @@ use hotfoot_artifact::{
 };
 use object::{Object, ObjectSection};
 
-fn parts() -> Parts {
+fn parts() -> Parts<'static> {
     Parts {
         header: Header {
             target: "x86_64-unknown-linux-gnu".into(),
@@ -25,20 +25,20 @@ fn parts() -> Parts {
             ..ModuleInfo::default()
         },
         text: vec![0x90; 100],
-        data: b"some data".to_vec(),
+        data: b"some data",
         tables: Tables {
             functions: vec![
                 CodeRange { offset: 0.into(), len: 10.into() },
                 CodeRange { offset: 16.into(), len: 4.into() },
             ],
-            function_types: vec![0, 0, 0],
-            escaping: vec![1],
+            function_types: &[0, 0, 0],
+            escaping: &[1],
             trampolines: vec![Trampolines { entry: 32.into(), host: 48.into() }],
-            elements: vec![1, u32::MAX],
-            exports: vec![
+            elements: &[1, u32::MAX],
+            exports: Vec::leak(vec![
                 Export { name: "run".into(), entity: EntityIndex::Func(1) },
                 Export { name: "memory".into(), entity: EntityIndex::Memory(0) },
-            ],
+            ]),
             code: CodeTables {
                 trap_offsets: vec![3.into(), 17.into()].into(),
                 trap_codes: vec![2, 10].into(),
@@ -60,9 +60,9 @@ fn parts() -> Parts {
                 stack_maps: vec![StackMap { return_offset: 8.into(), first: 0.into(), count: 2.into() }].into(),
                 roots: vec![16.into(), 20.into()].into(),
             },
-            names: vec![FunctionName { function: 1, name: "début".into() }],
+            names: Vec::leak(vec![FunctionName { function: 1, name: "début".into() }]),
         },
-        debug: DebugInfo { code_start: 40, sections: vec![(".debug_line".into(), vec![1, 2, 3])] },
+        debug: Box::leak(Box::new(DebugInfo { code_start: 40, sections: vec![(".debug_line".into(), vec![1, 2, 3])] })),
     }
 }
 

@@ -106,6 +106,7 @@ const KEYS: &[Key] = &[
         Config::relaxed_simd_deterministic,
     ),
     switch("parallel_compilation", "Compile functions on all cores.", Config::parallel_compilation),
+    switch("lazy_compilation", "Compile functions when they are called first.", Config::lazy_compilation),
     key(
         "emit_clif",
         "\"clif\"",

@@ -20,6 +20,8 @@ use cranelift_codegen::{
 };
 use cranelift_frontend::FunctionBuilderContext;
 use hotfoot_abi::builtin::Builtin;
+use hotfoot_artifact::FuncType;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::decode::{Body, Module};
@@ -28,9 +30,9 @@ use crate::translate::{Scratch, translate};
 use crate::{Error, Isas, Observer, Options, clif, trampoline};
 
 /// Stack of a compiling thread: parts of the code generator recurse over what they compile.
-const STACK_SIZE: usize = 16 << 20;
+pub const STACK_SIZE: usize = 16 << 20;
 /// Modules with less code than this, in bytes, are compiled by the calling thread: waking others costs more.
-const SMALL_MODULE: u64 = 4 << 10;
+pub(crate) const SMALL_MODULE: u64 = 4 << 10;
 
 /// What a relocation refers to.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -73,8 +75,8 @@ pub(crate) struct StackMap {
 }
 
 /// A compiled function. Offsets count from its first byte.
-#[derive(Debug, Default)]
-pub(crate) struct Code {
+#[derive(Clone, Debug, Default)]
+pub struct Code {
     pub(crate) bytes: Vec<u8>,
     pub(crate) alignment: u32,
     pub(crate) relocations: Vec<Relocation>,
@@ -87,7 +89,7 @@ pub(crate) struct Code {
     /// Calls across which references are kept, ascending.
     pub(crate) stack_maps: Vec<StackMap>,
     /// Bytes of stack that a call of it takes.
-    frame_size: u32,
+    pub(crate) frame_size: u32,
     /// Whether it has a `table.set`.
     pub(crate) sets_tables: bool,
     /// Whether it looks into the collected heap.
@@ -104,39 +106,46 @@ impl Code {
 }
 
 /// All code of a module.
-#[derive(Debug, Default)]
-pub(crate) struct Compiled {
-    pub(crate) functions: Vec<Code>,
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Compiled<'a> {
+    pub(crate) functions: &'a [Code],
     /// Those that the functions use.
-    pub(crate) builtins: Vec<(Builtin, Code)>,
-    /// Entry and host trampoline of each type that is its own canonical type.
-    pub(crate) trampolines: Vec<(u32, Code, Code)>,
+    pub(crate) builtins: &'a [(Builtin, Code)],
+    pub(crate) trampolines: &'a [TypeTrampolines],
 }
+
+/// Entry and host trampoline of a type that is its own canonical type.
+pub(crate) type TypeTrampolines = (u32, Code, Code);
 
 /// Largest frame where the code itself checks for stack overflow: it does so after the frame was made, so a frame must
 /// fit what a thread has below the limit. With signals the prologue checks first, and any size is safe.
 const MAX_CHECKED_FRAME: u32 = 256 << 10;
+/// The trampolines of so many types are compiled by the calling thread.
+const FEW_TYPES: usize = 4;
 
-/// A thread's buffers.
-struct Worker {
+/// What a thread that compiles keeps from one function to the next: its buffers.
+pub struct Worker {
     context: Context,
     scratch: Scratch,
     builder: FunctionBuilderContext,
 }
 
-/// Compiles all functions and trampolines of a module.
-pub(crate) fn compile(
-    isas: &Isas,
-    options: &Options,
-    module: &Module,
-    bodies: Vec<Body<'_>>,
-    observer: &dyn Observer,
-) -> Result<Compiled, Error> {
-    if let Some(folder) = &options.emit_clif {
-        clif::prepare(folder)?;
+impl Default for Worker {
+    fn default() -> Worker {
+        Worker { context: Context::new(), scratch: Scratch::default(), builder: FunctionBuilderContext::new() }
     }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+/// What the functions of a module are compiled against.
+pub(crate) fn env<'a>(isas: &'a Isas, options: &'a Options, module: &'a Module) -> Env<'a> {
     let isa = &*isas.optimising;
-    let env = Env {
+    Env {
         isa,
         simple_isa: &*isas.simple,
         module,
@@ -146,7 +155,21 @@ pub(crate) fn compile(
         table_spectre: isa.flags().enable_table_access_spectre_mitigation(),
         full_address_map: options.full_address_map,
         emit_clif: options.emit_clif.as_deref(),
-    };
+    }
+}
+
+/// Compiles all functions of a module.
+pub(crate) fn functions(
+    isas: &Isas,
+    options: &Options,
+    module: &Module,
+    bodies: Vec<Body<'_>>,
+    observer: &dyn Observer,
+) -> Result<Vec<Code>, Error> {
+    if let Some(folder) = &options.emit_clif {
+        clif::prepare(folder)?;
+    }
+    let env = env(isas, options, module);
     let size: u64 = bodies.iter().map(|(_, body)| body.as_bytes().len() as u64).sum();
     observer.begin(bodies.len(), size);
     let queue = Queue::new(bodies, observer);
@@ -157,15 +180,43 @@ pub(crate) fn compile(
     } else {
         pool()?.install(|| vec![queue.work(&env)])
     };
-    let functions = queue.collect(finished)?;
-    let mut worker = Worker::new();
-    let builtins = worker.builtins(isa, &functions)?;
-    let trampolines = worker.trampolines(isa, module)?;
-    Ok(Compiled { functions, builtins, trampolines })
+    queue.collect(finished)
+}
+
+/// Which builtins functions call.
+pub(crate) fn used_builtins(functions: &[Code]) -> [bool; Builtin::COUNT] {
+    let mut used = [false; Builtin::COUNT];
+    for relocation in functions.iter().flat_map(|code| &code.relocations) {
+        if let Symbol::Builtin(builtin) = relocation.symbol {
+            used[builtin as usize] = true;
+        }
+    }
+    used
+}
+
+/// Compiles the trampolines of the wanted builtins.
+pub(crate) fn builtins(isas: &Isas, wanted: impl Fn(Builtin) -> bool) -> Result<Vec<(Builtin, Code)>, Error> {
+    let mut worker = Worker::default();
+    let wanted = Builtin::ALL.into_iter().filter(|builtin| wanted(*builtin));
+    wanted.map(|builtin| Ok((builtin, worker.builtin(&*isas.optimising, builtin)?))).collect()
+}
+
+/// Compiles the trampolines of the module's types.
+pub(crate) fn trampolines(isas: &Isas, options: &Options, module: &Module) -> Result<Vec<TypeTrampolines>, Error> {
+    let isa = &*isas.optimising;
+    let own = module.canonical_types.iter().zip(0..).filter(|(canonical, index)| *canonical == index);
+    let types: Vec<(u32, &FuncType)> =
+        own.filter_map(|(_, index)| Some((index, module.info.types[index as usize].func()?))).collect();
+    if options.parallel && types.len() > FEW_TYPES {
+        let compile = |worker: &mut Worker, (index, ty)| worker.trampolines(isa, index, ty);
+        return pool()?.install(|| types.into_par_iter().map_init(Worker::default, compile).collect());
+    }
+    let mut worker = Worker::default();
+    types.into_iter().map(|(index, ty)| worker.trampolines(isa, index, ty)).collect()
 }
 
 /// The threads that compile, made once for the process.
-fn pool() -> Result<&'static ThreadPool, Error> {
+pub(crate) fn pool() -> Result<&'static ThreadPool, Error> {
     static POOL: OnceLock<Result<ThreadPool, String>> = OnceLock::new();
     let built = POOL.get_or_init(|| {
         let builder = ThreadPoolBuilder::new().stack_size(STACK_SIZE).thread_name(|index| format!("compile-{index}"));
@@ -202,7 +253,7 @@ impl<'a> Queue<'a> {
 
     /// Compiles functions until none is left. A function that comes after an invalid one need not be looked at.
     fn work(&self, env: &Env<'_>) -> Finished {
-        let mut worker = Worker::new();
+        let mut worker = Worker::default();
         let mut finished = Finished::new();
         while let Some(index) = self.order.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let index = *index as usize;
@@ -217,7 +268,7 @@ impl<'a> Queue<'a> {
             if result.is_err() {
                 self.first_failure.fetch_min(index, Ordering::Relaxed);
                 // What was being built is still in the buffers.
-                worker = Worker::new();
+                worker = Worker::default();
             }
             self.observer.advance(body_bytes);
             finished.push((index, result));
@@ -234,11 +285,7 @@ impl<'a> Queue<'a> {
 }
 
 impl Worker {
-    fn new() -> Worker {
-        Worker { context: Context::new(), scratch: Scratch::default(), builder: FunctionBuilderContext::new() }
-    }
-
-    fn function(&mut self, env: &Env<'_>, (function, body): Body<'_>) -> Result<Code, Error> {
+    pub(crate) fn function(&mut self, env: &Env<'_>, (function, body): Body<'_>) -> Result<Code, Error> {
         let index = function.index;
         let translated = translate(&mut self.scratch, &mut self.context, env, function, &body)?;
         if let Some(folder) = env.emit_clif {
@@ -303,36 +350,19 @@ impl Worker {
         })
     }
 
-    /// Compiles the trampolines of the builtins that these functions call.
-    fn builtins(&mut self, isa: &dyn TargetIsa, functions: &[Code]) -> Result<Vec<(Builtin, Code)>, Error> {
-        let mut used = [false; Builtin::COUNT];
-        for relocation in functions.iter().flat_map(|code| &code.relocations) {
-            if let Symbol::Builtin(builtin) = relocation.symbol {
-                used[builtin as usize] = true;
-            }
-        }
-        let used = Builtin::ALL.into_iter().filter(|builtin| used[*builtin as usize]);
-        used.map(|builtin| {
-            trampoline::builtin(&mut self.context, &mut self.builder, isa, builtin);
-            let code = self.generate(isa, || format!("the trampoline of {builtin:?}"))?;
-            Ok((builtin, code))
-        })
-        .collect()
+    /// Compiles the trampoline of a builtin.
+    fn builtin(&mut self, isa: &dyn TargetIsa, builtin: Builtin) -> Result<Code, Error> {
+        trampoline::builtin(&mut self.context, &mut self.builder, isa, builtin);
+        self.generate(isa, || format!("the trampoline of {builtin:?}"))
     }
 
-    /// Compiles the trampolines of the module's types.
-    fn trampolines(&mut self, isa: &dyn TargetIsa, module: &Module) -> Result<Vec<(u32, Code, Code)>, Error> {
-        let own = module.canonical_types.iter().zip(0..).filter(|(canonical, index)| *canonical == index);
-        let functions = own.filter_map(|(_, index)| Some((index, module.info.types[index as usize].func()?)));
-        functions
-            .map(|(index, ty)| {
-                trampoline::entry(&mut self.context, &mut self.builder, isa, ty);
-                let entry = self.generate(isa, || format!("the entry trampoline of type {index}"))?;
-                trampoline::host(&mut self.context, &mut self.builder, isa, ty);
-                let host = self.generate(isa, || format!("the host trampoline of type {index}"))?;
-                Ok((index, entry, host))
-            })
-            .collect()
+    /// Compiles the trampolines of a type.
+    fn trampolines(&mut self, isa: &dyn TargetIsa, index: u32, ty: &FuncType) -> Result<TypeTrampolines, Error> {
+        trampoline::entry(&mut self.context, &mut self.builder, isa, ty);
+        let entry = self.generate(isa, || format!("the entry trampoline of type {index}"))?;
+        trampoline::host(&mut self.context, &mut self.builder, isa, ty);
+        let host = self.generate(isa, || format!("the host trampoline of type {index}"))?;
+        Ok((index, entry, host))
     }
 }
 

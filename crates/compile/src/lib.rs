@@ -15,6 +15,7 @@ mod decode;
 mod driver;
 mod error;
 mod init;
+mod lazy;
 mod link;
 mod metadata;
 mod observer;
@@ -25,6 +26,7 @@ mod target;
 mod trampoline;
 mod translate;
 mod types;
+mod validate;
 
 use std::path::PathBuf;
 
@@ -33,7 +35,10 @@ use hotfoot_abi::tunables::Tunables;
 use hotfoot_artifact::Header;
 pub use wasmparser::WasmFeatures;
 
+use driver::Compiled;
+pub use driver::{Code, STACK_SIZE, Worker};
 pub use error::Error;
+pub use lazy::{LazyModule, Placed};
 pub use observer::Observer;
 pub use outline::{Outline, outline};
 pub use settings::{Setting, SettingValues};
@@ -143,13 +148,17 @@ impl Compiler {
     /// # Errors
     /// As [`Compiler::compile`].
     pub fn compile_observed(&self, wasm: &[u8], observer: &dyn Observer) -> Result<Vec<u8>, Error> {
-        let (module, bodies) = decode::decode(wasm, self.options.features)?;
-        let compiled = driver::compile(&self.isas, &self.options, &module, bodies, observer)?;
-        let mut module = module;
-        if !self.options.debug_info {
+        let (isas, options) = (&self.isas, &self.options);
+        let (mut module, bodies) = decode::decode(wasm, options.features)?;
+        if !options.debug_info {
             module.debug.sections.clear();
         }
-        let parts = link::link(&*self.isas.optimising, self.header(), module, compiled)?;
+        let functions = driver::functions(isas, options, &module, bodies, observer)?;
+        let used = driver::used_builtins(&functions);
+        let builtins = driver::builtins(isas, |builtin| used[builtin as usize])?;
+        let trampolines = driver::trampolines(isas, options, &module)?;
+        let all = Compiled { functions: &functions, builtins: &builtins, trampolines: &trampolines };
+        let (parts, _) = link::link(&*isas.optimising, self.header(), &module, &all)?;
         Ok(parts.write())
     }
 }
@@ -160,11 +169,6 @@ impl Compiler {
 /// When the bytes are no module, an invalid one, or one whose interface uses what is not supported.
 pub fn validate(wasm: &[u8], features: WasmFeatures) -> Result<(), Error> {
     let (_, bodies) = decode::decode(wasm, features)?;
-    let mut allocations = Default::default();
-    for (function, body) in bodies {
-        let mut validator = function.into_validator(allocations);
-        validator.validate(&body)?;
-        allocations = validator.into_allocations();
-    }
+    validate::bodies(bodies, true)?;
     Ok(())
 }

@@ -16,13 +16,18 @@ use crate::driver::{Code, Compiled, Symbol};
 use crate::tables::TableBuilder;
 
 /// Alignment of every function in bytes.
-const FUNCTION_ALIGNMENT: u32 = 16;
+pub(crate) const FUNCTION_ALIGNMENT: u32 = 16;
 /// Largest text in bytes: branches reach 2 GiB.
 const TEXT_SIZE_LIMIT: u64 = i32::MAX as u64;
 
-/// Lays out the code and collects its tables.
-pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled: Compiled) -> Result<Parts, Error> {
-    let Compiled { functions, builtins, trampolines } = &compiled;
+/// Lays out the code and collects its tables. Tells also where the trampoline of each builtin is, [`NONE`] if nowhere.
+pub(crate) fn link<'a>(
+    isa: &dyn TargetIsa,
+    header: Header,
+    module: &'a Module,
+    compiled: &Compiled<'_>,
+) -> Result<(Parts<'a>, Vec<u32>), Error> {
+    let Compiled { functions, builtins, trampolines } = *compiled;
     let all = || {
         let types = trampolines.iter().flat_map(|(_, entry, host)| [entry, host]);
         functions.iter().chain(builtins.iter().map(|(_, code)| code)).chain(types)
@@ -39,8 +44,9 @@ pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled
     let mut linker =
         Linker { text: isa.text_section_builder(all().count()), builtin_labels, tables: TableBuilder::default() };
     let ranges = functions.iter().map(|code| linker.append(code)).collect::<Result<Vec<_>, _>>()?;
-    for (_, code) in builtins {
-        linker.append(code)?;
+    let mut builtin_offsets = vec![NONE; Builtin::COUNT];
+    for (builtin, code) in builtins {
+        builtin_offsets[*builtin as usize] = linker.append(code)?.offset.get();
     }
     let mut places = vec![Trampolines { entry: NONE.into(), host: NONE.into() }; module.info.types.len()];
     for (ty, entry, host) in trampolines {
@@ -51,19 +57,20 @@ pub(crate) fn link(isa: &dyn TargetIsa, header: Header, module: Module, compiled
     let text = linker.text.finish(&mut ControlPlane::default());
     let tables = Tables {
         functions: ranges,
-        function_types: module.function_types,
-        escaping: module.escaping,
+        function_types: &module.function_types,
+        escaping: &module.escaping,
         trampolines: places,
-        elements: module.elements,
-        exports: module.exports,
+        elements: &module.elements,
+        exports: &module.exports,
         code: linker.tables.finish(),
-        names: module.names,
+        names: &module.names,
     };
     let sets_tables = functions.iter().any(|code| code.sets_tables);
     let has_objects = module.info.types.iter().any(|ty| ty.func().is_none());
     let needs_gc_heap = has_objects || functions.iter().any(|code| code.uses_heap);
-    let info = ModuleInfo { sets_tables, needs_gc_heap, ..module.info };
-    Ok(Parts { header, info, text, data: module.data, tables, debug: module.debug })
+    let info = ModuleInfo { sets_tables, needs_gc_heap, ..module.info.clone() };
+    let parts = Parts { header, info, text, data: &module.data, tables, debug: &module.debug };
+    Ok((parts, builtin_offsets))
 }
 
 struct Linker {

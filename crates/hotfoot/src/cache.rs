@@ -140,6 +140,8 @@ impl CacheKey {
         // Everything that is in a Config, so that nothing that matters can be forgotten; the cache itself does not.
         let mut settings = config.clone();
         settings.cache = None;
+        // When functions are compiled does not show in what they become.
+        settings.lazy_compilation = false;
         // A program that was built again may have another compiler in it.
         let program = std::fs::metadata("/proc/self/exe").map_or((0, 0), |exe| (exe.len(), exe.mtime_nsec()));
         let extensions: Vec<&str> = arch::isa_flags().collect();

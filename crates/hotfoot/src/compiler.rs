@@ -1,5 +1,8 @@
 //! WebAssembly to modules: the only file that knows the compiler. Present with the feature `compile`.
 
+mod lazy;
+
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use hotfoot_compile::{Compiler, Options, Target, WasmFeatures};
 
 pub use hotfoot_compile::Observer as CompileObserver;
 
-use crate::cache::CacheKey;
+use crate::cache::{Cache, CacheKey};
 use crate::config::{Config, Features, OptLevel};
 use crate::engine::Engine;
 use crate::module::Module;
@@ -67,8 +70,7 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn new_observed(engine: &Engine, bytes: impl AsRef<[u8]>, observer: &dyn CompileObserver) -> Result<Module> {
-        let bytes = bytes.as_ref();
-        Module::cached(engine, bytes, || engine.precompile_module_observed(bytes, observer))
+        Module::compiled(engine, bytes.as_ref(), to_binary, observer)
     }
 
     /// Compiles a module in the binary format.
@@ -76,29 +78,67 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn from_binary(engine: &Engine, binary: &[u8]) -> Result<Module> {
-        Module::cached(engine, binary, || engine.compile_to_artifact(binary, &()))
+        Module::compiled(engine, binary, |binary| Ok(binary.into()), &())
     }
 
-    /// What was compiled from these bytes, from the cache if it is there.
-    fn cached(engine: &Engine, bytes: &[u8], compile: impl FnOnce() -> Result<Vec<u8>>) -> Result<Module> {
+    /// What is compiled from these bytes, from the cache if it is there.
+    fn compiled(
+        engine: &Engine,
+        bytes: &[u8],
+        to_binary: fn(&[u8]) -> Result<Cow<'_, [u8]>>,
+        observer: &dyn CompileObserver,
+    ) -> Result<Module> {
         let config = engine.config();
         // Who wants to see the code generator's input wants it to run.
-        let Some(cache) = config.cache.as_ref().filter(|_| config.emit_clif.is_none()) else {
-            return Module::from_own_artifact(engine, &compile()?);
-        };
-        let key = CacheKey::new(config, bytes);
+        let compiles_all = config.emit_clif.is_some();
+        let cache = config.cache.as_ref().filter(|_| !compiles_all);
+        let cache = cache.map(|cache| (cache, CacheKey::new(config, bytes)));
         let load = |file: &File, check_body| {
             let check_body = check_body || config.verify_artifact_files;
             Module::from_foreign_code(engine, ModuleCode::from_file(file)?, check_body)
         };
-        if let Some(module) = cache.load(&key, load) {
+        if let Some(module) = cache.and_then(|(cache, key)| cache.load(&key, load)) {
             return Ok(module);
         }
-        let artifact = compile()?;
+        let binary = &*to_binary(bytes)?;
+        if config.lazy_compilation
+            && !compiles_all
+            && let Some(module) = Module::compiled_lazily(engine, binary, cache)?
+        {
+            return Ok(module);
+        }
+        let artifact = engine.compile_to_artifact(binary, observer)?;
         let module = Module::from_own_artifact(engine, &artifact)?;
-        // A module that cannot be kept can be used all the same.
-        let _ = cache.store(&key, &artifact);
+        if let Some((cache, key)) = cache {
+            // A module that cannot be kept can be used all the same.
+            let _ = cache.store(&key, &artifact);
+        }
         Ok(module)
+    }
+
+    /// Validates a module, and compiles its functions when they are called. `None` where the system does not allow it.
+    fn compiled_lazily(engine: &Engine, binary: &[u8], cache: Option<(&Cache, CacheKey)>) -> Result<Option<Module>> {
+        let mut lazy = engine.compiler()?.compile_lazily(binary)?;
+        if lazy.function_count() == 0 {
+            return Ok(None);
+        }
+        let skeleton = lazy.skeleton()?;
+        let artifact_key = engine.config().artifact_key.clone();
+        let sign: lazy::Sign = Box::new(move |artifact| {
+            artifact_key.iter().try_for_each(|key| Ok(hotfoot_artifact::sign(artifact, key.bytes())?))
+        });
+        let keep = cache.map(|(cache, key)| -> lazy::Keep {
+            let cache = cache.clone();
+            Box::new(move |artifact| {
+                let _ = cache.store(&key, artifact);
+            })
+        });
+        let demand = lazy::Demand::new(lazy, sign, keep);
+        let shared = demand.shared().clone();
+        let Ok(code) = ModuleCode::lazy_from_skeleton(&skeleton, Box::new(demand)) else { return Ok(None) };
+        let module = Module::from_code(engine, code)?;
+        let started = shared.start(module.code(), engine.config().parallel_compilation);
+        Ok(started.is_ok().then_some(module))
     }
 
     /// Compiles the module in a file, in the binary or (with the feature `wat`) the text format.
@@ -184,7 +224,7 @@ fn features(switches: &Features) -> WasmFeatures {
 
 /// The binary form of what may be the text format.
 #[cfg(feature = "wat")]
-fn to_binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>> {
+fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     if bytes.starts_with(b"\0asm") || !looks_like_text_format(bytes) {
         return Ok(bytes.into());
     }
@@ -193,7 +233,7 @@ fn to_binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>> {
 
 /// Without the text format, everything is taken for binary.
 #[cfg(not(feature = "wat"))]
-fn to_binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>> {
+fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     Ok(bytes.into())
 }
 

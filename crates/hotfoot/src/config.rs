@@ -151,6 +151,7 @@ pub struct Config {
     pub(crate) relaxed_simd_deterministic: bool,
     pub(crate) backtrace_details: bool,
     pub(crate) parallel_compilation: bool,
+    pub(crate) lazy_compilation: bool,
     pub(crate) generate_address_map: bool,
     pub(crate) emit_clif: Option<PathBuf>,
     pub(crate) max_wasm_stack: usize,
@@ -256,6 +257,7 @@ impl Config {
             relaxed_simd_deterministic: false,
             backtrace_details: true,
             parallel_compilation: true,
+            lazy_compilation: false,
             generate_address_map: false,
             emit_clif: None,
             max_wasm_stack: 512 << 10,
@@ -334,6 +336,18 @@ impl Config {
     /// Compiles functions on all cores. The result is the same either way. Default: on.
     pub fn parallel_compilation(&mut self, enable: bool) -> &mut Self {
         self.parallel_compilation = enable;
+        self
+    }
+
+    /// Compile a function when it is called first, and the others in the background, instead of all before the module can
+    /// be used. So a large module starts long before all of it is compiled. Default: false.
+    ///
+    /// All of a module is validated first all the same. What is valid and still cannot be compiled, because it is too large
+    /// or uses what is not supported, is an error of the call that reaches it. A call waits while its function is compiled,
+    /// on another thread, also where it is asynchronous. When everything is compiled, the result is put into the
+    /// [cache](Config::cache), as if it had been compiled at once; [`Module::serialize`](crate::Module::serialize) waits for that.
+    pub fn lazy_compilation(&mut self, enable: bool) -> &mut Self {
+        self.lazy_compilation = enable;
         self
     }
 

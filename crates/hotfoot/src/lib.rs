@@ -125,6 +125,7 @@ struct Guide;
 /// The same, about artifacts.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/artifacts.md")]
+#[doc = include_str!("../../../docs/lazy.md")]
 struct ArtifactsGuide;
 
 /// The same, about features.

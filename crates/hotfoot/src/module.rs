@@ -96,12 +96,21 @@ impl Module {
         Ok(Module { shared: Arc::new(shared) })
     }
 
-    /// The artifact, to be kept and loaded by [`Module::deserialize`].
+    /// The artifact, to be kept and loaded by [`Module::deserialize`]. With
+    /// [`Config::lazy_compilation`](crate::Config::lazy_compilation), waits until all of it is compiled.
     ///
     /// # Errors
-    /// None now.
+    /// When the module is compiled lazily, and a function of it cannot be compiled.
     pub fn serialize(&self) -> Result<Vec<u8>> {
-        Ok(self.shared.code.bytes().to_vec())
+        match self.shared.code.lazy() {
+            Some(lazy) => lazy.supplier().artifact(),
+            None => Ok(self.shared.code.bytes().to_vec()),
+        }
+    }
+
+    /// Whether all functions are compiled: always, but for [`Config::lazy_compilation`](crate::Config::lazy_compilation).
+    pub fn is_fully_compiled(&self) -> bool {
+        self.shared.code.lazy().is_none_or(|lazy| lazy.supplier().is_complete())
     }
 
     /// The module's name, from its name section.

@@ -179,11 +179,16 @@ fn interrupts_at_random_moments_stop_guests_wherever_they_are() {
     let engine = Engine::new(Config::new().max_wasm_stack(stack)).unwrap();
     let metered = Engine::new(Config::new().max_wasm_stack(stack).consume_fuel(true)).unwrap();
     let explicit = Engine::new(Config::new().max_wasm_stack(stack).signals_based_traps(false)).unwrap();
+    let lazy = Engine::new(Config::new().max_wasm_stack(stack).lazy_compilation(true)).unwrap();
     let modules = [&engine, &metered, &explicit].map(|engine| (engine, Module::new(engine, TEXT).unwrap()));
     let mut seed = 0x9e37_79b9_7f4a_7c15;
     let (rounds, per_store) = (total / 100, 100);
     for round in 0..rounds {
-        let (engine, module) = &modules[round % modules.len()];
+        // Of the lazy engine, each round has a module of its own, so that some functions are always being compiled.
+        let (engine, module) = match modules.get(round % (modules.len() + 1)) {
+            Some((engine, module)) => (*engine, module),
+            None => (&lazy, &Module::new(&lazy, TEXT).unwrap()),
+        };
         let mut store = Store::new(engine, Host::default());
         if store.get_fuel().is_ok() {
             store.set_fuel(u64::MAX).unwrap();
@@ -298,20 +303,24 @@ fn a_handle_outlives_its_store_without_effect() {
 /// A backtrace names every frame even where the signal found a function without a frame of its own.
 #[test]
 fn a_backtrace_misses_no_caller() {
-    let (mut store, instance) = simple(SPIN);
-    let handle = store.interrupt_handle().unwrap();
-    let spin = instance.get_typed_func::<(), ()>(&mut store, "spin").unwrap();
-    let (begun, thread) = interrupter(handle, 5);
-    for _ in 0..500 {
-        begun.send(()).unwrap();
-        let error = spin.call(&mut store, ()).unwrap_err();
-        // An interrupt that comes before the guest has begun finds no frame.
-        let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { continue };
-        let frames: Vec<u32> = backtrace.frames().iter().map(|frame| frame.func_index()).collect();
-        assert!([&[0, 1, 2][..], &[1, 2], &[2]].contains(&&frames[..]), "{frames:?}");
+    for lazy in [false, true] {
+        let engine = Engine::new(Config::new().lazy_compilation(lazy)).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &Module::new(&engine, SPIN).unwrap(), &[]).unwrap();
+        let handle = store.interrupt_handle().unwrap();
+        let spin = instance.get_typed_func::<(), ()>(&mut store, "spin").unwrap();
+        let (begun, thread) = interrupter(handle, 5);
+        for _ in 0..500 {
+            begun.send(()).unwrap();
+            let error = spin.call(&mut store, ()).unwrap_err();
+            // An interrupt that comes before the guest has begun finds no frame.
+            let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { continue };
+            let frames: Vec<u32> = backtrace.frames().iter().map(|frame| frame.func_index()).collect();
+            assert!([&[0, 1, 2][..], &[1, 2], &[2]].contains(&&frames[..]), "{frames:?}");
+        }
+        drop(begun);
+        thread.join().unwrap();
     }
-    drop(begun);
-    thread.join().unwrap();
 }
 
 /// A host function that asks can give up waiting, and one that does not is followed by the trap.

@@ -23,6 +23,8 @@ pub enum EngineKind {
     Zealous,
     /// `consume_fuel` and `epoch_interruption`, with plenty of both: code that is metered does the same.
     Metered,
+    /// `lazy_compilation`: functions are compiled when they are called, by other threads.
+    Lazy,
 }
 
 impl EngineKind {
@@ -37,6 +39,7 @@ impl EngineKind {
             EngineKind::SmallReservation => "small-reservation",
             EngineKind::Zealous => "zealous",
             EngineKind::Metered => "metered",
+            EngineKind::Lazy => "lazy",
         }
     }
 
@@ -50,6 +53,7 @@ impl EngineKind {
             EngineKind::SmallReservation => config.memory_reservation(64 << 10).memory_guard_size(0),
             EngineKind::Zealous => config.gc_zeal_alloc_counter(NonZeroU32::new(1)).expect("any number is a setting"),
             EngineKind::Metered => config.consume_fuel(true).epoch_interruption(true),
+            EngineKind::Lazy => config.lazy_compilation(true),
         };
         config
     }

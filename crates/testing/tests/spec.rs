@@ -1,6 +1,7 @@
 //! The official scripts, as tests: one for each script and kind of engine, all assertions in each.
 //!
-//! `HOTFOOT_SPEC_DIR=FOLDER` adds the scripts of a folder; `HOTFOOT_SPEC_METERED=1` runs all with fuel and epochs instead.
+//! `HOTFOOT_SPEC_DIR=FOLDER` adds the scripts of a folder; `HOTFOOT_SPEC_METERED=1` runs all with fuel and epochs instead,
+//! `HOTFOOT_SPEC_LAZY=1` all with functions compiled when they are called.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -38,6 +39,9 @@ const COLLECTED: [&str; 4] = ["gc", "exception-handling", "exceptions", "referen
 fn kinds(suite: &str, script: &str) -> Vec<EngineKind> {
     if std::env::var_os("HOTFOOT_SPEC_METERED").is_some() {
         return vec![EngineKind::Metered];
+    }
+    if std::env::var_os("HOTFOOT_SPEC_LAZY").is_some() {
+        return vec![EngineKind::Lazy];
     }
     let mut kinds = EngineKind::ALL.to_vec();
     let folder = script.split_once('/').map_or("", |(folder, _)| folder);

@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_artifact::{Artifact, CallSite, Handler};
+use hotfoot_artifact::{Artifact, CallSite, CodeTables, Handler};
 
+use super::lazy::{LazyCode, Places, Supplier};
 use super::sys::{arch, mmap::Mmap, page};
 use crate::engine::Engine;
 use crate::module::Module;
@@ -28,6 +29,8 @@ pub struct ModuleCode {
     text: Range<usize>,
     len: usize,
     map: Mmap,
+    /// What a module has whose functions are compiled when they are called.
+    lazy: Option<LazyCode>,
 }
 
 impl ModuleCode {
@@ -41,6 +44,32 @@ impl ModuleCode {
         map.make_readable(all)?;
         let code = ModuleCode::new(map, bytes.len())?;
         arch::synchronize_instructions(code.text.start as *const u8, code.text.len());
+        Ok(code)
+    }
+
+    /// Takes a skeleton that this engine's compiler made a moment ago, whose functions are compiled when they are called;
+    /// see [`lazy`](super::lazy).
+    ///
+    /// # Errors
+    /// When the system does not allow new code, or has no address space for it.
+    pub fn lazy_from_skeleton(skeleton: &[u8], supplier: Box<dyn Supplier>) -> Result<ModuleCode> {
+        let (text, functions) = {
+            let artifact = Artifact::parse(skeleton)?;
+            (artifact.text_range.start, artifact.functions.len())
+        };
+        let places = Places::new(skeleton.len(), text, functions).context("the module is too large for lazy code")?;
+        let mut map = Mmap::reserve(places.len()).context("cannot reserve memory for compiled code")?;
+        let artifact = 0..page::round_up(skeleton.len()).context("a skeleton that fills the address space")?;
+        map.make_writable(artifact.clone()).context("cannot get memory for compiled code")?;
+        // SAFETY: S5, the mapping is ours, writable, and at least as long as the bytes.
+        unsafe { std::ptr::copy_nonoverlapping(skeleton.as_ptr(), map.base().as_ptr(), skeleton.len()) };
+        // SAFETY: S6, S19: the skeleton's text begins with a stub for each of its functions.
+        let lazy = unsafe { LazyCode::new(&mut map, text, &places, functions, supplier)? };
+        map.make_readable(artifact)?;
+        let mut code = ModuleCode::new(map, skeleton.len())?;
+        arch::synchronize_instructions(code.text.start as *const u8, code.text.len());
+        code.text.end = lazy.text_end();
+        code.lazy = Some(lazy);
         Ok(code)
     }
 
@@ -64,7 +93,8 @@ impl ModuleCode {
             map.make_executable(in_file.start..end).context("cannot make compiled code executable")?;
         }
         let start = map.base().as_ptr() as usize + in_file.start;
-        Ok(ModuleCode { artifact, symbols: OnceLock::new(), text: start..start + in_file.len(), len, map })
+        let text = start..start + in_file.len();
+        Ok(ModuleCode { artifact, symbols: OnceLock::new(), text, len, map, lazy: None })
     }
 
     /// The tables.
@@ -77,7 +107,12 @@ impl ModuleCode {
         self.symbols.get_or_init(|| self.artifact.debug_info().as_ref().map(Symbols::new)).as_ref()
     }
 
-    /// The whole artifact.
+    /// What a module has whose functions are compiled when they are called.
+    pub fn lazy(&self) -> Option<&LazyCode> {
+        self.lazy.as_ref()
+    }
+
+    /// The whole artifact, or skeleton.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: S6, `len` readable bytes that do not change.
         unsafe { std::slice::from_raw_parts(self.map.base().as_ptr(), self.len) }
@@ -104,22 +139,37 @@ impl ModuleCode {
 
     /// The defined function (counting defined functions only) that an offset is in. Async-signal-safe.
     pub fn function_at(&self, code_offset: u32) -> Option<u32> {
-        self.artifact.function_at(code_offset)
+        match self.lazy.as_ref().and_then(|lazy| lazy.function_at(code_offset)) {
+            Some((function, _)) => Some(function),
+            None => self.artifact.function_at(code_offset),
+        }
+    }
+
+    /// The tables of the code at an offset. Async-signal-safe.
+    fn tables_at(&self, code_offset: u32) -> &CodeTables<'_> {
+        self.lazy.as_ref().and_then(|lazy| lazy.tables_at(code_offset)).unwrap_or(&self.artifact.code)
     }
 
     /// The offset in the WebAssembly binary that the code at this offset comes from.
     pub fn wasm_offset_at(&self, code_offset: u32) -> Option<u32> {
-        self.artifact.code.wasm_offset_at(code_offset)
+        self.tables_at(code_offset).wasm_offset_at(code_offset)
     }
 
     /// The call that returns to this code offset and its handlers, if it has any.
     pub fn handlers_at(&self, return_offset: u32) -> Option<(&CallSite, &[Handler])> {
-        self.artifact.code.handlers_at(return_offset)
+        self.tables_at(return_offset - 1).handlers_at(return_offset)
     }
 
     /// The address of the first instruction of the function that an offset is in; trampolines are no functions.
     /// Async-signal-safe.
     pub fn function_start(&self, code_offset: u32) -> Option<usize> {
+        if let Some(lazy) = &self.lazy {
+            return match lazy.function_at(code_offset) {
+                Some((_, start)) => Some(self.text.start + start as usize),
+                // A stub makes no frame, so wherever it is interrupted, it has not begun.
+                None => self.artifact.function_at(code_offset).map(|_| self.text.start + code_offset as usize),
+            };
+        }
         let function = self.artifact.function_at(code_offset)?;
         Some(self.text.start + self.artifact.functions.get(function as usize)?.offset.get() as usize)
     }
@@ -128,13 +178,14 @@ impl ModuleCode {
     pub fn stack_map(&self, pc: usize) -> impl Iterator<Item = u32> + '_ {
         // The call instruction is before the address that it returns to, which may be behind the text.
         let offset = self.offset_of(pc.wrapping_sub(1));
-        let roots = offset.map_or(&[][..], |offset| self.artifact.code.roots_at(offset + 1));
+        let roots = offset.map_or(&[][..], |offset| self.tables_at(offset).roots_at(offset + 1));
         roots.iter().map(|below| below.get())
     }
 
     /// The trap that the instruction at `pc` may raise. Async-signal-safe.
     pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
-        self.artifact.code.trap_at(self.offset_of(pc)?)
+        let offset = self.offset_of(pc)?;
+        self.tables_at(offset).trap_at(offset)
     }
 }
 

@@ -48,6 +48,7 @@ pub mod hostcall;
 pub mod image;
 pub mod instance;
 pub mod interrupt;
+pub mod lazy;
 pub mod memory;
 pub mod meter;
 pub mod parking;

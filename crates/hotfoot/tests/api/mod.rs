@@ -36,14 +36,15 @@ mod wide;
 
 use hotfoot::{Config, Engine, Extern, Instance, Module, Store, WasmParams, WasmResults};
 
-/// Every way of making sure that a guest stays inside, by name.
-pub fn engines() -> [(&'static str, Engine); 4] {
+/// Every way of making sure that a guest stays inside, and of compiling it, by name.
+pub fn engines() -> [(&'static str, Engine); 5] {
     let engine = |settings: Change| Engine::new(settings(&mut Config::new())).unwrap();
     [
         ("default", engine(|config| config)),
         ("explicit checks", engine(|config| config.signals_based_traps(false))),
         ("no reservation", engine(|config| config.memory_reservation(0).memory_guard_size(0))),
         ("pinned", engine(|config| config.memory_may_move(false))),
+        ("compiled lazily", engine(|config| config.lazy_compilation(true))),
     ]
 }
 

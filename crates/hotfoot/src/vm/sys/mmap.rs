@@ -133,6 +133,27 @@ impl Mmap {
         Ok(())
     }
 
+    /// Puts a shared mapping of a file in place of whole pages: what is written to the file can be executed there. Beyond the
+    /// end of the file, nothing can be accessed.
+    pub fn map_code(&mut self, range: Range<usize>, file: &File) -> io::Result<()> {
+        assert!(range.start <= range.end && range.end <= self.len, "a change outside of the mapping");
+        // SAFETY: S11, the range lies inside this mapping (asserted above), which the new one replaces.
+        unsafe {
+            let start = self.base.as_ptr().add(range.start).cast();
+            let flags = MapFlags::SHARED | MapFlags::FIXED;
+            rustix::mm::mmap(start, range.len(), ProtFlags::READ | ProtFlags::EXEC, flags, file, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Maps a file so that writing to the mapping writes to the file. Beyond the end of the file, nothing can be accessed.
+    pub fn shared_file(file: &File, len: usize) -> io::Result<Mmap> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: S11, a mapping at an address that the kernel chooses overlaps nothing of ours.
+        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, file, 0)? };
+        Ok(Mmap { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len })
+    }
+
     /// Makes whole pages readable and executable. Code that this process wrote there must be synchronised afterwards;
     /// the pages of a file are by the kernel.
     pub fn make_executable(&mut self, range: Range<usize>) -> io::Result<()> {

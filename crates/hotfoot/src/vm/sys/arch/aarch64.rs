@@ -7,6 +7,8 @@ use std::arch::naked_asm;
 use libc::ucontext_t;
 
 use crate::vm::activation::Activation;
+use crate::vm::lazy;
+use hotfoot_abi::stub::STUB_SIZE;
 use hotfoot_abi::vmctx::VmContext;
 
 /// Distance from the stack pointer that `enter` saves to the frame pointer that it sets.
@@ -95,6 +97,65 @@ pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
 #[unsafe(naked)]
 pub unsafe extern "C" fn resume(pc: usize, sp: usize, fp: usize, first: u64, second: u64, fuel: i64) -> ! {
     naked_asm!("mov x9, x0", "mov sp, x1", "mov x29, x2", "mov x0, x3", "mov x1, x4", "mov x21, x5", "br x9",)
+}
+
+/// How far apart a call and what it calls may be.
+pub const CALL_REACH: usize = 127 << 20;
+
+/// A function's stub for this address. `x16` and `x17` are for such code.
+///
+/// ```text
+///  adrp x16, slot
+///  add  x16, x16, #slot
+///  ldr  x17, [x16]
+///  br   x17
+/// ```
+pub fn stub(address: usize, slot: usize) -> [u8; STUB_SIZE as usize] {
+    let pages = ((slot >> 12).wrapping_sub(address >> 12)) as u32;
+    let adrp = 0x9000_0010 | (pages & 3) << 29 | (pages >> 2 & 0x7_ffff) << 5;
+    let add = 0x9100_0210 | (slot as u32 & 0xfff) << 10;
+    let mut code = [0; STUB_SIZE as usize];
+    for (bytes, instruction) in code.chunks_exact_mut(4).zip([adrp, add, 0xf940_0211, 0xd61f_0220]) {
+        bytes.copy_from_slice(&u32::to_le_bytes(instruction));
+    }
+    code
+}
+
+/// Where the stub of a function without code jumps to, with the function's slot in `x16` and all else as the function was
+/// called: has it compiled, and jumps there.
+///
+/// # Safety
+/// S19: only stubs jump here.
+#[unsafe(naked)]
+pub unsafe extern "C" fn compile_and_jump() {
+    naked_asm!(
+        "stp x29, x30, [sp, #-208]!",
+        "mov x29, sp",
+        "stp x0, x1, [sp, #16]",
+        "stp x2, x3, [sp, #32]",
+        "stp x4, x5, [sp, #48]",
+        "stp x6, x7, [sp, #64]",
+        "stp q0, q1, [sp, #80]",
+        "stp q2, q3, [sp, #112]",
+        "stp q4, q5, [sp, #144]",
+        "stp q6, q7, [sp, #176]",
+        "mov x1, x16",
+        "mov x2, x29",
+        "mov x3, x21",
+        "bl {resolve}",
+        "mov x16, x0",
+        "ldp x0, x1, [sp, #16]",
+        "ldp x2, x3, [sp, #32]",
+        "ldp x4, x5, [sp, #48]",
+        "ldp x6, x7, [sp, #64]",
+        "ldp q0, q1, [sp, #80]",
+        "ldp q2, q3, [sp, #112]",
+        "ldp q4, q5, [sp, #144]",
+        "ldp q6, q7, [sp, #176]",
+        "ldp x29, x30, [sp], #208",
+        "br x16",
+        resolve = sym lazy::resolve,
+    )
 }
 
 /// The current stack pointer, or one a little below the caller's.

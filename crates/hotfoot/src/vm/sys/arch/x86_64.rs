@@ -16,6 +16,8 @@ use std::arch::naked_asm;
 use libc::ucontext_t;
 
 use crate::vm::activation::Activation;
+use crate::vm::lazy;
+use hotfoot_abi::stub::STUB_SIZE;
 use hotfoot_abi::vmctx::VmContext;
 
 /// Distance from the stack pointer that `enter` saves to the frame pointer that it sets.
@@ -93,6 +95,83 @@ pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
 #[unsafe(naked)]
 pub unsafe extern "C" fn resume(pc: usize, sp: usize, fp: usize, first: u64, second: u64, fuel: i64) -> ! {
     naked_asm!("mov rsp, rsi", "mov rbp, rdx", "mov rax, rcx", "mov rdx, r8", "mov r15, r9", "jmp rdi",)
+}
+
+/// How far apart a call and what it calls may be.
+pub const CALL_REACH: usize = i32::MAX as usize;
+
+/// A function's stub for this address. `rax` is where no call passes anything.
+///
+/// ```text
+///  lea rax, [rip + slot]
+///  jmp [rax]
+/// ```
+pub fn stub(address: usize, slot: usize) -> [u8; STUB_SIZE as usize] {
+    /// Instructions count from behind themselves.
+    const LEA_LEN: usize = 7;
+    let mut code = [0xcc; STUB_SIZE as usize];
+    code[..3].copy_from_slice(&[0x48, 0x8d, 0x05]);
+    code[3..LEA_LEN].copy_from_slice(&((slot - (address + LEA_LEN)) as i32).to_le_bytes());
+    code[LEA_LEN..LEA_LEN + 2].copy_from_slice(&[0xff, 0x20]);
+    code
+}
+
+/// Where the stub of a function without code jumps to, with the function's slot in `rax` and all else as the function was
+/// called: has it compiled, and jumps there.
+///
+/// ```text
+///     arguments on the stack
+///     return address       ◀ frame[1] of `resolve`
+///     saved rbp            ◀ rbp, frame[0]
+///     rdi rsi rdx rcx r8 r9
+///     xmm0 … xmm7          ◀ rsp
+/// ```
+///
+/// # Safety
+/// S19: only stubs jump here.
+#[unsafe(naked)]
+pub unsafe extern "C" fn compile_and_jump() {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "push rdi",
+        "push rsi",
+        "push rdx",
+        "push rcx",
+        "push r8",
+        "push r9",
+        "sub rsp, 128",
+        "movups [rsp], xmm0",
+        "movups [rsp + 16], xmm1",
+        "movups [rsp + 32], xmm2",
+        "movups [rsp + 48], xmm3",
+        "movups [rsp + 64], xmm4",
+        "movups [rsp + 80], xmm5",
+        "movups [rsp + 96], xmm6",
+        "movups [rsp + 112], xmm7",
+        "mov rsi, rax",
+        "mov rdx, rbp",
+        "mov rcx, r15",
+        "call {resolve}",
+        "movups xmm0, [rsp]",
+        "movups xmm1, [rsp + 16]",
+        "movups xmm2, [rsp + 32]",
+        "movups xmm3, [rsp + 48]",
+        "movups xmm4, [rsp + 64]",
+        "movups xmm5, [rsp + 80]",
+        "movups xmm6, [rsp + 96]",
+        "movups xmm7, [rsp + 112]",
+        "add rsp, 128",
+        "pop r9",
+        "pop r8",
+        "pop rcx",
+        "pop rdx",
+        "pop rsi",
+        "pop rdi",
+        "pop rbp",
+        "jmp rax",
+        resolve = sym lazy::resolve,
+    )
 }
 
 /// The current stack pointer, or one a little below the caller's.
