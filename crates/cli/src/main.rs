@@ -21,6 +21,7 @@ mod near;
 mod output;
 mod progress;
 mod refusal;
+mod rest;
 mod stack;
 mod stop;
 mod stopwatch;

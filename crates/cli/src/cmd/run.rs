@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use hotfoot::{ExternType, Func, Instance, InstancePre, Linker, Module, Store, Val, WasmCoreDump};
+use hotfoot::{Cache, Engine, ExternType, Func, Instance, InstancePre, Linker, Module, Store, Val, WasmCoreDump};
 use hotfoot_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, p0, p1};
 
 use crate::args::{RunArgs, Source};
 use crate::cmd::cache;
 use crate::input::Input;
+use crate::rest::{self, Rest};
 use crate::stop::Stop;
 use crate::stopwatch::Stopwatch;
 use crate::threads::{self, Group};
@@ -56,14 +57,15 @@ pub fn execute(args: &RunArgs) -> Result<i32> {
 fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let cache = if args.cache { cache::for_runs() } else { None };
     let key = args.verify_key.as_deref().map(key::read).transpose()?;
+    let input = Input::open(&args.source)?;
+    let is_large = matches!(&input, Input::Module(bytes) if rest::is_large(bytes.len()));
     let engine = args.engine.engine_with(|config| {
-        config.cache(cache).coredump_on_trap(args.coredump.is_some());
+        config.cache(cache.clone()).coredump_on_trap(args.coredump.is_some()).lazy_compilation(is_large);
         if let Some(key) = key {
             config.artifact_key(key);
         }
     })?;
     let program = args.source.to_string();
-    let input = Input::open(&args.source)?;
     let own_args = if args.invoke.is_none() { words(args)? } else { Vec::new() };
     let wasi = wasi::context(args, &own_args)?;
     let host = if args.threads {
@@ -74,7 +76,12 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     };
     let group = host.threads.clone();
     watch.lap("read");
+    if rest::is_asked() {
+        return compile_rest(&engine, args, &input, cache.as_ref());
+    }
+    let mut rest = Rest::new(&args.source, cache);
     let module = load::module(&engine, args, &input, &args.source)?;
+    rest.add(&module);
     watch.lap(if matches!(input, Input::Module(_)) { "compile" } else { "load" });
 
     let mut store = Store::new(&engine, host);
@@ -97,6 +104,7 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
         let source = Source::File(preload.file.clone());
         let name = source.to_string();
         let module = load::module(&engine, args, &Input::open(&source)?, &source)?;
+        rest.add(&module);
         let resolved = imports::resolve(&module, &linker, &mut store, &name)?;
         match initialized(&mut store, &resolved) {
             Ok(instance) => linker.instance(&mut store, &preload.name, instance)?,
@@ -123,6 +131,19 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     };
     watch.lap("run");
     Ok(called.map_or_else(|error| report_end(&mut store, &stop, args, &error, &program), |()| 0))
+}
+
+/// Compiles all modules of a run into the cache, and runs none of them.
+fn compile_rest(engine: &Engine, args: &RunArgs, input: &Input, cache: Option<&Cache>) -> Result<i32> {
+    let begun = cache.and_then(|cache| rest::begin(&args.source, cache));
+    if begun.is_some() {
+        load::module(engine, args, input, &args.source)?;
+        for preload in &args.preloads {
+            let source = Source::File(preload.file.clone());
+            load::module(engine, args, &Input::open(&source)?, &source)?;
+        }
+    }
+    Ok(0)
 }
 
 /// Says how a guest ended that did not return, writes the core dump if one is wanted, and gives the exit code.

@@ -285,7 +285,9 @@ impl Shared {
             }
         }
         state.plan.unfinished -= 1;
-        self.finished.notify_all();
+        if was_demanded || state.plan.unfinished == 0 {
+            self.finished.notify_all();
+        }
         state.plan.unfinished
     }
 
