@@ -145,3 +145,34 @@ fn calls_through_tables_check_what_is_open() {
     assert_eq!(loads(open), loads(exact) + 2, "the displays' address and one word of them: {open}");
     assert_eq!(count(typed, "trapz") + count(typed, "trapnz"), 0, "{typed}");
 }
+
+/// A cast to what the operand is anyway looks at no header, and only then at null if null is no answer.
+#[test]
+fn casts_that_must_succeed_test_nothing() {
+    let module = |operand: &str, instruction: &str| {
+        format!(
+            r#"(module
+                (rec (type $a (sub (struct (field i32)))) (type $b (sub $a (struct (field i32) (field i64)))))
+                (rec (type $same (sub (struct (field i32)))) (type $other (sub $same (struct (field i32) (field i64)))))
+                (func (param (ref {operand})) (result i32) (local.get 0) {instruction}))"#
+        )
+    };
+    let cost = |operand: &str, instruction: &str| {
+        let [text] = &clif("known", &module(operand, instruction), Tunables::default())[..] else {
+            panic!("one function")
+        };
+        (count(text, "load"), count(text, "brif"))
+    };
+    let plain = cost("$b", "(drop) (i32.const 1)");
+    for instruction in [
+        "(ref.cast (ref $a)) (drop) (i32.const 1)",
+        "(ref.cast (ref $other)) (drop) (i32.const 1)",
+        "(ref.test (ref struct))",
+        "(block $there (param (ref $b)) (result (ref $a)) (br_on_cast $there (ref $a) (ref $a)) (unreachable)) (drop) (i32.const 1)",
+    ] {
+        assert_eq!(cost("$b", instruction), plain, "{instruction}");
+    }
+    let (loads, branches) = cost("null $b", "(ref.cast (ref $a)) (drop) (i32.const 1)");
+    assert_eq!((loads, branches), (plain.0, plain.1 + 1), "null is all that is left to find out");
+    assert!(cost("$a", "(ref.test (ref $b))") > plain, "a subtype is found out by the header");
+}

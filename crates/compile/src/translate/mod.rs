@@ -206,7 +206,8 @@ pub(crate) fn translate(
         let (operator, offset) = operators.read_with_offset()?;
         let operand = validator.get_operand_type(0).flatten();
         validator.op(offset, &operator)?;
-        translator.operand = operand.map_or(Operand::UNKNOWN, Operand::of);
+        let resources = validator.resources();
+        translator.operand = operand.map_or(Operand::UNKNOWN, |ty| Operand::of(ty, &operator, resources, offset));
         translator.offset = offset;
         if translator.tries.is_empty() && matches!(operator, Operator::Try { .. }) {
             translator.tries = legacy::shapes(body)?;

@@ -1,7 +1,7 @@
 //! Casts: what an object is, found out from its header.
 //!
 //! A cast is a chain of tests that each lead to one of two blocks. Only what the operand's static type leaves open is
-//! tested: null, small integers, and then the header. Types with subtypes are compared for equality first and by one
+//! tested: null, small integers, and then the header; nothing, if it is the type that is asked for or a subtype. Types with subtypes are compared for equality first and by one
 //! load of the display if that fails, see [`hotfoot_abi::types`].
 
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -10,7 +10,7 @@ use hotfoot_abi::gc::{KIND_SHIFT, Kind, TYPE_MASK};
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::offsets;
 use hotfoot_artifact::{HeapType, RefType};
-use wasmparser::AbstractHeapType;
+use wasmparser::{AbstractHeapType, Operator, WasmModuleResources};
 
 use super::super::Translator;
 use crate::Error;
@@ -20,11 +20,18 @@ use crate::Error;
 pub(crate) struct Operand {
     nullable: bool,
     maybe_i31: bool,
+    /// Whether each value that is not null has the type that the operator asks for.
+    fits: bool,
 }
 
 impl Operand {
-    /// Of an operand with this type.
-    pub(crate) fn of(ty: wasmparser::ValType) -> Operand {
+    /// Of the operand that this operator takes, with the type that the validator knows.
+    pub(crate) fn of(
+        ty: wasmparser::ValType,
+        operator: &Operator<'_>,
+        resources: &impl WasmModuleResources,
+        offset: u64,
+    ) -> Operand {
         let wasmparser::ValType::Ref(ty) = ty else { return Operand::UNKNOWN };
         let maybe_i31 = match ty.heap_type() {
             wasmparser::HeapType::Abstract { ty, .. } => {
@@ -32,11 +39,28 @@ impl Operand {
             }
             _ => false,
         };
-        Operand { nullable: ty.is_nullable(), maybe_i31 }
+        let fits = asked_for(operator).is_some_and(|mut asked| {
+            // As the validator writes types: equal ones have one name.
+            resources.check_ref_type(&mut asked, offset).is_ok()
+                && resources.is_subtype(ty.as_non_null().into(), asked.into())
+        });
+        Operand { nullable: ty.is_nullable(), maybe_i31, fits }
     }
 
     /// Of an operand about which nothing is known.
-    pub(crate) const UNKNOWN: Operand = Operand { nullable: true, maybe_i31: true };
+    pub(crate) const UNKNOWN: Operand = Operand { nullable: true, maybe_i31: true, fits: false };
+}
+
+/// The type that an operator compares its operand's with.
+fn asked_for(operator: &Operator<'_>) -> Option<wasmparser::RefType> {
+    match operator {
+        Operator::RefTestNonNull { hty }
+        | Operator::RefTestNullable { hty }
+        | Operator::RefCastNonNull { hty }
+        | Operator::RefCastNullable { hty } => wasmparser::RefType::new(true, *hty),
+        Operator::BrOnCast { to_ref_type, .. } | Operator::BrOnCastFail { to_ref_type, .. } => Some(*to_ref_type),
+        _ => None,
+    }
 }
 
 impl Translator<'_, '_> {
@@ -47,6 +71,10 @@ impl Translator<'_, '_> {
     /// Continues in `yes` if the reference is of the type, otherwise in `no`; neither takes parameters.
     fn branch_on_type(&mut self, reference: Value, target: RefType, yes: Block, no: Block) {
         self.branch_on_null(reference, target, yes, no);
+        if self.operand.fits {
+            self.builder.ins().jump(yes, &[]);
+            return;
+        }
         match target.heap {
             HeapType::Any | HeapType::Func | HeapType::Extern | HeapType::Exn => {
                 self.builder.ins().jump(yes, &[]);
