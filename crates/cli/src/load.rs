@@ -16,7 +16,7 @@ pub fn module(engine: &Engine, args: &RunArgs, input: &Input, source: &Source) -
     let loaded = match input {
         Input::Module(bytes) => {
             return progress::shown(&name, |observer| Module::new_observed(engine, bytes, observer))
-                .map_err(|error| refusal::explain(&error, bytes, &args.engine, &name));
+                .map_err(|error| refusal::explain(&error, &name));
         }
         // With a key, the engine itself refuses what was not signed with it.
         _ if !args.allow_precompiled && args.verify_key.is_none() => bail!(

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use hotfoot_compile::{Compiler, Options, Target, WasmFeatures};
+use hotfoot_compile::{Compiler, Options, Target};
 
 pub use hotfoot_compile::Observer as CompileObserver;
 
 use crate::cache::{Cache, CacheKey};
-use crate::config::{Config, Features, OptLevel};
+use crate::config::{Config, OptLevel};
+use crate::disabled::{explain, features};
 use crate::engine::Engine;
 use crate::module::Module;
 use crate::vm::code::ModuleCode;
@@ -48,7 +49,8 @@ impl Engine {
     }
 
     fn compile_to_artifact(&self, wasm: &[u8], observer: &dyn CompileObserver) -> Result<Vec<u8>> {
-        let mut artifact = self.compiler()?.compile_observed(wasm, observer)?;
+        let artifact = self.compiler()?.compile_observed(wasm, observer);
+        let mut artifact = artifact.map_err(|error| explain(error, wasm, self.config().features))?;
         if let Some(key) = &self.config().artifact_key {
             hotfoot_artifact::sign(&mut artifact, key.bytes())?;
         }
@@ -60,7 +62,8 @@ impl Module {
     /// Compiles a module, in the binary or (with the feature `wat`) the text format.
     ///
     /// # Errors
-    /// When it is not WebAssembly, not valid, or uses what the engine's settings do not allow.
+    /// When it is not WebAssembly, not valid, or uses what the engine's settings do not allow
+    /// ([`DisabledFeatures`](crate::DisabledFeatures)).
     pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
         Module::new_observed(engine, bytes, &())
     }
@@ -118,7 +121,8 @@ impl Module {
 
     /// Validates a module, and compiles its functions when they are called. `None` where the system does not allow it.
     fn compiled_lazily(engine: &Engine, binary: &[u8], cache: Option<(&Cache, CacheKey)>) -> Result<Option<Module>> {
-        let mut lazy = engine.compiler()?.compile_lazily(binary)?;
+        let lazy = engine.compiler()?.compile_lazily(binary);
+        let mut lazy = lazy.map_err(|error| explain(error, binary, engine.config().features))?;
         if lazy.function_count() == 0 {
             return Ok(None);
         }
@@ -156,7 +160,8 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn validate(engine: &Engine, binary: &[u8]) -> Result<()> {
-        Ok(hotfoot_compile::validate(binary, features(&engine.config().features))?)
+        let switches = engine.config().features;
+        hotfoot_compile::validate(binary, features(&switches)).map_err(|error| explain(error, binary, switches))
     }
 }
 
@@ -188,38 +193,6 @@ fn new_compiler(config: &Config) -> Result<Compiler> {
         emit_clif: config.emit_clif.clone(),
     };
     Ok(Compiler::new(target, options)?)
-}
-
-fn features(switches: &Features) -> WasmFeatures {
-    let mut features = WasmFeatures::empty();
-    for (feature, enabled) in [
-        (WasmFeatures::FLOATS, true),
-        (WasmFeatures::GC_TYPES, true),
-        (WasmFeatures::MUTABLE_GLOBAL, switches.mutable_global),
-        (WasmFeatures::SATURATING_FLOAT_TO_INT, switches.saturating_float_to_int),
-        (WasmFeatures::SIGN_EXTENSION, switches.sign_extension),
-        (WasmFeatures::REFERENCE_TYPES, switches.reference_types),
-        (WasmFeatures::CALL_INDIRECT_OVERLONG, switches.reference_types),
-        (WasmFeatures::MULTI_VALUE, switches.multi_value),
-        (WasmFeatures::BULK_MEMORY, switches.bulk_memory),
-        (WasmFeatures::BULK_MEMORY_OPT, switches.bulk_memory),
-        (WasmFeatures::SIMD, switches.simd),
-        (WasmFeatures::RELAXED_SIMD, switches.relaxed_simd),
-        (WasmFeatures::THREADS, switches.threads),
-        (WasmFeatures::TAIL_CALL, switches.tail_call),
-        (WasmFeatures::MULTI_MEMORY, switches.multi_memory),
-        (WasmFeatures::MEMORY64, switches.memory64),
-        (WasmFeatures::EXTENDED_CONST, switches.extended_const),
-        (WasmFeatures::FUNCTION_REFERENCES, switches.function_references),
-        (WasmFeatures::GC, switches.gc),
-        (WasmFeatures::EXCEPTIONS, switches.exceptions || switches.legacy_exceptions),
-        (WasmFeatures::LEGACY_EXCEPTIONS, switches.legacy_exceptions),
-        (WasmFeatures::WIDE_ARITHMETIC, switches.wide_arithmetic),
-        (WasmFeatures::CUSTOM_PAGE_SIZES, switches.custom_page_sizes),
-    ] {
-        features.set(feature, enabled);
-    }
-    features
 }
 
 /// The binary form of what may be the text format.

@@ -37,6 +37,8 @@ mod compiler;
 mod config;
 mod core_dump;
 mod debug;
+#[cfg(feature = "compile")]
+mod disabled;
 mod engine;
 mod exn_ref;
 mod extern_ref;
@@ -77,6 +79,8 @@ pub use cache::{Cache, CacheConfig, CacheError, CacheUsage};
 pub use compiler::CompileObserver;
 pub use config::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
 pub use core_dump::WasmCoreDump;
+#[cfg(feature = "compile")]
+pub use disabled::DisabledFeatures;
 pub use engine::Engine;
 pub use exn_ref::{ExnRef, ThrownException};
 pub use extern_ref::ExternRef;

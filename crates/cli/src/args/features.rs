@@ -14,9 +14,6 @@ pub struct FeatureSwitch {
 
 type Set = fn(&mut Config, bool) -> &mut Config;
 
-/// A feature's name and what sets it.
-pub type FeatureName = (&'static str, Set);
-
 /// A feature that can be switched: its name here and what sets it there.
 #[derive(Debug)]
 struct Feature {
@@ -53,11 +50,6 @@ Turn features of WebAssembly on or off, as in -W simd=n,memory64; the features a
 exceptions, extended-const, function-references, gc, legacy-exceptions, memory64, multi-memory, multi-value, \
 nan-canonicalization, reference-types, relaxed-simd, relaxed-simd-deterministic, simd, tail-call, threads, \
 wide-arithmetic";
-
-/// Every feature.
-pub fn feature_names() -> Vec<FeatureName> {
-    FEATURES.iter().map(|feature| (feature.name, feature.set)).collect()
-}
 
 impl FeatureSwitch {
     /// Sets all switches, in the order of the command line.

@@ -17,7 +17,6 @@ use clap_complete::Shell;
 
 use crate::ui;
 pub use engine::{EngineArgs, known_target};
-pub use features::{FeatureName, feature_names};
 pub use low::{CacheCommand, WastArgs};
 pub use preinit::{Emit, PreinitArgs, ReportFormat};
 pub use run::{RunArgs, Source};

@@ -22,7 +22,7 @@ pub fn execute(args: &CompileArgs) -> Result<i32> {
         bail!("{name} is an artifact already; to compile it otherwise, give the module that it was made from")
     };
     let artifact = progress::shown(&name, |observer| engine.precompile_module_observed(&wasm, observer))
-        .map_err(|error| refusal::explain(&error, &wasm, &options, &name))?;
+        .map_err(|error| refusal::explain(&error, &name))?;
     output.write(&artifact, false)?;
     output.announce(args.output.as_ref());
     Ok(0)

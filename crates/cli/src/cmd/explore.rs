@@ -24,7 +24,7 @@ pub fn execute(args: &ExploreArgs) -> Result<i32> {
         )
     };
     let artifact = progress::shown(&name, |observer| engine.precompile_module_observed(&wasm, observer))
-        .map_err(|error| refusal::explain(&error, &wasm, &options, &name))?;
+        .map_err(|error| refusal::explain(&error, &name))?;
     let listing = Listing::new(&artifact)?;
     let functions = listing.functions(args.func.as_deref())?;
     require_page(&listing, &functions, &name)?;

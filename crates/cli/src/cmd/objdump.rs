@@ -29,7 +29,7 @@ pub fn execute(args: &ObjdumpArgs) -> Result<i32> {
             let options = EngineArgs::for_target(&args.engine, &args.target)?;
             let engine = options.engine_to_read()?;
             let artifact = progress::shown(&name, |observer| engine.precompile_module_observed(&wasm, observer))
-                .map_err(|error| refusal::explain(&error, &wasm, &options, &name))?;
+                .map_err(|error| refusal::explain(&error, &name))?;
             let listing = Listing::new(&artifact)?;
             let functions = listing.functions(args.func.as_deref())?;
             out.write_all(head(&listing).as_bytes())?;

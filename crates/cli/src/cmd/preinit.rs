@@ -25,7 +25,7 @@ fn run(args: &PreinitArgs, options: &EngineArgs) -> Result<i32> {
     let wasm = wasm_file::to_module(wasm_file::read(&source)?, &name)?;
     let (output, report) = match preinit(args, options)?.run_with_report(&wasm) {
         Ok(done) => done,
-        Err(PreinitError::Module(error)) => return Err(refusal::explain(&error, &wasm, options, &name)),
+        Err(PreinitError::Module(error)) => return Err(refusal::explain(&error, &name)),
         Err(PreinitError::Failed { func, error }) => {
             ui::say(&format!("the initialisation of {name} in `{func}` did not succeed"));
             return Ok(ui::report_guest_end(&error, &name));
