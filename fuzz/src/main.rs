@@ -1,62 +1,138 @@
-//! Random modules for the property test of the pre-initialiser (`crates/preinit/tests/random.rs`), on standard output.
+//! Random modules, on this machine, without `cargo fuzz`.
 //!
 //! ```text
-//!  cargo run -- SEED COUNT > modules.bin        modules, each behind its length (4 bytes, little endian)
+//!  cargo run --release -- differential [--seconds N] [--seeds A..B]   compares; what differs is kept in `findings/`
+//!  cargo run --release -- file MODULE.wasm                            compares one module under all settings
+//!  cargo run --release -- module SEED > MODULE.wasm                   the module of a seed
+//!  cargo run --release -- record SEED COUNT > FILE                    modules and what the peer saw, for the tests
+//!  cargo run --release -- preinit SEED COUNT > FILE                   modules for the tests of the pre-initialiser
 //! ```
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use arbitrary::Unstructured;
-use wasm_smith::Config;
+use anyhow::{Context, Result, bail, ensure};
+use hotfoot_fuzz::compare::{Engines, Outcome};
+use hotfoot_fuzz::generate::Case;
+use hotfoot_fuzz::ours::settings::Settings;
+use hotfoot_fuzz::{preinit, record};
 
-/// How much a module may do.
-const FUEL: u32 = 10_000;
+/// How long a module may take before the run is ended, as one that hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Says which module it was, after a crash that takes the process with it.
+const CURRENT_SEED: &str = "findings/current-seed";
 
-fn main() -> io::Result<()> {
+fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default: u64| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(default);
-    let (seed, count) = (number(0, 0), number(1, 1000));
-    let mut output = BufWriter::new(io::stdout().lock());
-    for wasm in (seed..seed + count).filter_map(module) {
-        output.write_all(&(wasm.len() as u32).to_le_bytes())?;
-        output.write_all(&wasm)?;
+    match words.first().map_or("", String::as_str) {
+        "differential" => differential(&words),
+        "file" => file(words.get(1).context("the name of a module is missing")?),
+        "module" => Ok(io::stdout().write_all(&Case::of_seed(number(1, 0)).context("the seed makes no module")?.wasm)?),
+        "record" => Ok(record::write(number(1, 0), number(2, 250) as usize, io::stdout().lock())?),
+        "preinit" => {
+            let (seed, count) = (number(1, 0), number(2, 1000));
+            let mut output = BufWriter::new(io::stdout().lock());
+            for wasm in (seed..seed + count).filter_map(preinit::module) {
+                output.write_all(&(wasm.len() as u32).to_le_bytes())?;
+                output.write_all(&wasm)?;
+            }
+            Ok(output.flush()?)
+        }
+        other => bail!("there is no such command: `{other}`; there are differential, file, module, record, preinit"),
     }
-    output.flush()
 }
 
-/// The module of a seed.
-fn module(seed: u64) -> Option<Vec<u8>> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d;
-    let bytes: Vec<u8> = (0..4096 + seed % 8192)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        })
-        .collect();
-    let exports = r#"(module (func (export "wizer.initialize")) (func (export "main") (result i64 f64 v128 funcref)
-        i64.const 0 f64.const 0 v128.const i64x2 0 0 ref.null func))"#;
-    let config = Config {
-        exports: Some(wat::parse_str(exports).ok()?),
-        disallow_traps: seed % 4 != 0,
-        max_memories: 3,
-        max_memory32_bytes: 10 << 16,
-        max_memory64_bytes: 10 << 16,
-        max_tables: 4,
-        max_table_elements: 500,
-        min_globals: 2,
-        min_funcs: 3,
-        max_imports: 6,
-        max_instructions: 150,
-        gc_enabled: false,
-        threads_enabled: false,
-        wide_arithmetic_enabled: false,
-        compact_imports_enabled: false,
-        custom_page_sizes_enabled: false,
-        ..Config::default()
+fn option<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
+    let at = words.iter().position(|word| word == name)?;
+    words.get(at + 1).map(String::as_str)
+}
+
+/// Compares until there is no more time, or there are no more seeds.
+fn differential(words: &[String]) -> Result<()> {
+    let seconds = option(words, "--seconds").map(str::parse).transpose()?;
+    let (first, end) = match option(words, "--seeds") {
+        Some(range) => range.split_once("..").context("seeds are written A..B")?,
+        None => ("0", "18446744073709551615"),
     };
-    let mut module = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes)).ok()?;
-    module.ensure_termination(FUEL).ok()?;
-    Some(module.to_bytes())
+    let (first, end): (u64, u64) = (first.parse()?, end.parse()?);
+    ensure!(seconds.is_some() || end != u64::MAX, "say for how long: --seconds N, or --seeds A..B");
+    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    fs::create_dir_all("findings")?;
+    watch_for_hangs();
+    let mut engines = Engines::default();
+    let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut found = 0;
+    for seed in first..end {
+        if until.is_some_and(|until| Instant::now() > until) {
+            println!("ended before seed {seed}");
+            break;
+        }
+        CURRENT.store(seed, Ordering::Relaxed);
+        fs::write(CURRENT_SEED, seed.to_string())?;
+        let Some(case) = Case::of_seed(seed) else { continue };
+        let outcome = engines.compare(&case);
+        if matches!(outcome, Outcome::Different(..) | Outcome::Panicked) {
+            found += 1;
+            keep(seed, &case, &outcome)?;
+        }
+        let kind = format!("{outcome:?}").split('(').next().unwrap_or_default().to_owned();
+        *outcomes.entry(if case.damaged { format!("damaged: {kind}") } else { kind }).or_default() += 1;
+        if (seed + 1) % 2000 == 0 {
+            println!("{seed}: {outcomes:?}");
+        }
+    }
+    fs::remove_file(CURRENT_SEED)?;
+    println!("{outcomes:#?}");
+    ensure!(found == 0, "{found} differences; see findings/");
+    Ok(())
+}
+
+fn keep(seed: u64, case: &Case, outcome: &Outcome) -> Result<()> {
+    fs::write(format!("findings/{seed}.wasm"), &case.wasm)?;
+    let settings = format!("{:?}, canonical: {}, peer optimised: {}, damaged: {}", case.settings, case.canonical, case.peer_optimised, case.damaged);
+    let text = match outcome {
+        Outcome::Different(ours, peer) => format!("seed {seed}, {settings}\n--- hotfoot\n{ours}\n--- peer\n{peer}\n"),
+        other => format!("seed {seed}, {settings}: {other:?}\n"),
+    };
+    print!("{text}");
+    Ok(fs::write(format!("findings/{seed}.txt"), text)?)
+}
+
+static CURRENT: AtomicU64 = AtomicU64::new(0);
+
+/// Ends the process when a module takes too long; its seed is the last thing that is said.
+fn watch_for_hangs() {
+    std::thread::spawn(|| {
+        let mut last = (u64::MAX, Instant::now());
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let current = CURRENT.load(Ordering::Relaxed);
+            if current != last.0 {
+                last = (current, Instant::now());
+            } else if last.1.elapsed() > PATIENCE {
+                eprintln!("seed {current} does not end");
+                std::process::exit(3);
+            }
+        }
+    });
+}
+
+/// Compares one module under all settings, and shows the runs.
+fn file(name: &str) -> Result<()> {
+    let wasm = fs::read(name).with_context(|| name.to_owned())?;
+    let wasm = wat::parse_bytes(&wasm)?.into_owned();
+    let mut engines = Engines::default();
+    println!("{}", engines.run_peer(&wasm, true, false).context("the peer panics")?.join("\n"));
+    for settings in Settings::ALL {
+        let case = Case { wasm: wasm.clone(), settings, canonical: false, peer_optimised: true, damaged: false };
+        match engines.compare(&case) {
+            Outcome::Different(ours, peer) => println!("{}: differs\n--- hotfoot\n{ours}\n--- peer\n{peer}", settings.name()),
+            outcome => println!("{}: {outcome:?}", settings.name()),
+        }
+    }
+    Ok(())
 }
