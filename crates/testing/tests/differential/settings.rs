@@ -22,12 +22,13 @@ pub enum Settings {
 
 impl Settings {
     /// All of them.
-    pub const ALL: [Settings; 7] = [
+    pub const ALL: [Settings; 8] = [
         Settings::Kind(EngineKind::Default),
         Settings::Kind(EngineKind::NoSignals),
         Settings::Kind(EngineKind::SmallReservation),
         Settings::Kind(EngineKind::Zealous),
         Settings::Kind(EngineKind::Metered),
+        Settings::Kind(EngineKind::Lazy),
         Settings::Unoptimised,
         Settings::Warm,
     ];
