@@ -1,15 +1,21 @@
 //! What an instance consists of, by index: exported or not, its own or imported. For tools that look at a whole instance,
 //! such as the pre-initialiser.
 
+use anyhow::Result;
+
+use crate::any_ref::AnyRef;
 use crate::externs::{Extern, check_store};
 use crate::func::Func;
 use crate::global::Global;
 use crate::instance::Instance;
 use crate::memory::Memory;
+use crate::rooting::Rooted;
+use crate::rooting::sealed::Reference;
 use crate::store::{AsContext, AsContextMut};
 use crate::table::Table;
 use crate::tag::Tag;
-use hotfoot_artifact::EntityIndex;
+use crate::value::Ref;
+use hotfoot_artifact::{EntityIndex, HeapType};
 
 impl Instance {
     /// The memory with this index in the module, imports first.
@@ -91,6 +97,56 @@ impl Instance {
         store.vm().instance(self.number()).dropped_elements().to_vec()
     }
 
+    /// The items of an element segment that was not dropped, if they are references to objects or host values: these were
+    /// made once, when the module was instantiated.
+    pub fn debug_element_objects(&self, mut store: impl AsContextMut, segment: u32) -> Vec<Ref> {
+        let mut store = store.as_context_mut();
+        check_store(self.store_id(), store.vm());
+        let instance = store.vm().instance(self.number());
+        let Some(element) = instance.module().info().elements.get(segment as usize) else { return Vec::new() };
+        let heap = element.element.heap.top();
+        let items = instance.element_objects(segment).to_vec();
+        let reference = |item: u32| {
+            let root = (item != 0).then(|| store.vm().root(item));
+            match heap {
+                HeapType::Extern => Ref::Extern(root.map(Rooted::from_root)),
+                HeapType::Exn => Ref::Exn(root.map(Rooted::from_root)),
+                _ => Ref::Any(root.map(Rooted::from_root)),
+            }
+        };
+        items.into_iter().map(reference).collect()
+    }
+
+    /// The index in the module of the type of a struct or array, the first one of equal types. `None` for types that the
+    /// module does not define.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, Instance, Module, Store};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::default();
+    /// let text = r#"(module (type (func)) (type $s (struct)) (global (export "g") anyref (struct.new $s)))"#;
+    /// let module = Module::new(&engine, text)?;
+    /// let mut store = Store::new(&engine, ());
+    /// let instance = Instance::new(&mut store, &module, &[])?;
+    /// let global = instance.get_global(&mut store, "g").unwrap().get(&mut store);
+    /// assert_eq!(instance.debug_type_index(&store, global.unwrap_any_ref().unwrap())?, Some(1));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the handle is of another store, or its scope has ended.
+    pub fn debug_type_index(&self, store: impl AsContext, object: &AnyRef) -> Result<Option<u32>> {
+        let store = store.as_context();
+        check_store(self.store_id(), store.vm());
+        let (HeapType::ConcreteStruct(number) | HeapType::ConcreteArray(number)) =
+            store.vm().heap_type(object.root())?
+        else {
+            return Ok(None);
+        };
+        let types = store.vm().instance(self.number()).module().type_ids();
+        Ok(types.iter().position(|ty| *ty == number).map(|index| index as u32))
+    }
+
     fn debug_export(&self, mut store: impl AsContextMut, entity: EntityIndex) -> Option<Extern> {
         let mut store = store.as_context_mut();
         check_store(self.store_id(), store.vm());
@@ -103,5 +159,15 @@ impl Instance {
             EntityIndex::Tag(index) => (index as usize) < info.tags.len(),
         };
         exists.then(|| self.entity_in(store.vm(), entity))
+    }
+}
+
+impl AnyRef {
+    /// A number that is the same for two references exactly if they are the same, until an object is made in the store.
+    ///
+    /// # Errors
+    /// When the handle is of another store, or its scope has ended.
+    pub fn debug_address(&self, store: impl AsContext) -> Result<u32> {
+        store.as_context().vm().reference(self.root())
     }
 }

@@ -11,6 +11,7 @@ use crate::input::Input;
 use crate::report::{HostCall, Report};
 use crate::rewrite;
 use crate::state;
+use crate::uses::Uses;
 
 /// Runs before anything else in a reactor in the sense of WASI.
 pub const INITIALIZE: &str = "_initialize";
@@ -51,7 +52,8 @@ pub fn run(preinit: &Preinit, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitE
     if let Some((descriptor, kind)) = store.data().wasi.opened_descriptors().first() {
         return Err(PreinitError::OpenDescriptor { descriptor: *descriptor, kind });
     }
-    let state = state::capture(&input, &mut store, &instance)?;
+    let uses = Uses::new(&input)?;
+    let state = state::capture(&input, &uses, &mut store, &instance)?;
     let images: Vec<&[u8]> = state.memories.iter().map(|memory| memory.memory.data(&store)).collect();
     let mut report = Report { input_bytes: wasm.len(), ..Report::default() };
     report.called = funcs;
@@ -63,7 +65,7 @@ pub fn run(preinit: &Preinit, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitE
     };
     report.host_calls = calls.map(host_call).collect();
     report.warn_of_frozen_input();
-    let output = rewrite::rewrite(preinit, &input, &state, &images, &mut report)?;
+    let output = rewrite::rewrite(preinit, &input, uses, &state, &images, &mut report)?;
     Ok((output, report))
 }
 

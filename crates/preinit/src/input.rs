@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 use wasmparser::{
-    ConstExpr, Data, Element, Export, ExternalKind, FunctionBody, GlobalType, Import, KnownCustom, MemoryType, Name,
-    NameSectionReader, Parser, Payload, TableInit, TableType, TypeRef,
+    AbstractHeapType, CompositeInnerType, ConstExpr, Data, Element, ElementItems, Export, ExternalKind, FunctionBody,
+    GlobalType, HeapType, Import, KnownCustom, MemoryType, Name, NameSectionReader, Parser, Payload, RefType, SubType,
+    TableInit, TableType, TypeRef, UnpackedIndex,
 };
 
 use crate::error::PreinitError;
@@ -42,8 +43,7 @@ pub struct Input<'a> {
     pub customs: Vec<Custom<'a>>,
     pub imports: Vec<Import<'a>>,
     pub imported: Imported,
-    /// How many types there are.
-    pub types: u32,
+    pub types: Vec<SubType>,
     /// A type without parameters and results, if there is one.
     pub empty_func_type: Option<u32>,
     /// Type of each function.
@@ -118,13 +118,13 @@ impl<'a> Input<'a> {
         match payload {
             Payload::TypeSection(groups) => {
                 for group in groups {
-                    for ty in group?.types() {
-                        let empty = matches!(&ty.composite_type.inner, wasmparser::CompositeInnerType::Func(func)
+                    for ty in group?.into_types() {
+                        let empty = matches!(&ty.composite_type.inner, CompositeInnerType::Func(func)
                             if func.params().is_empty() && func.results().is_empty());
                         if empty && self.empty_func_type.is_none() {
-                            self.empty_func_type = Some(self.types);
+                            self.empty_func_type = Some(self.types.len() as u32);
                         }
-                        self.types += 1;
+                        self.types.push(ty);
                     }
                 }
             }
@@ -219,6 +219,48 @@ impl<'a> Input<'a> {
         let named = self.names.iter().filter(|((of, _), own)| *of == kind && **own == name);
         let exported = self.exports.iter().find(|export| kind_of(export.kind) == Some(kind) && export.name == name);
         named.map(|((_, index), _)| *index).min().or(exported.map(|export| export.index))
+    }
+
+    /// Whether a defined type is another, or was declared to be below it.
+    pub fn is_subtype(&self, sub: u32, sup: u32) -> bool {
+        let mut ty = Some(sub);
+        while let Some(at) = ty.filter(|at| *at != sup) {
+            ty = self.types.get(at as usize).and_then(|ty| ty.supertype_idxs.first()?.as_module_index());
+        }
+        ty.is_some()
+    }
+
+    /// Whether values of a reference type can be where another is asked for. `false` also where it takes more than this
+    /// module's declarations to tell.
+    pub fn flows(&self, from: RefType, to: RefType) -> bool {
+        use AbstractHeapType::{Any, Array, Eq, Struct};
+        if from.is_nullable() && !to.is_nullable() {
+            return false;
+        }
+        let kind = |ty: u32| self.types.get(ty as usize).map(|ty| &ty.composite_type.inner);
+        match (from.heap_type(), to.heap_type()) {
+            (from, to) if from == to => true,
+            (HeapType::Concrete(UnpackedIndex::Module(from)), HeapType::Concrete(UnpackedIndex::Module(to))) => {
+                self.is_subtype(from, to)
+            }
+            (HeapType::Concrete(UnpackedIndex::Module(from)), HeapType::Abstract { ty, .. }) => match kind(from) {
+                Some(CompositeInnerType::Struct(_)) => matches!(ty, Struct | Eq | Any),
+                Some(CompositeInnerType::Array(_)) => matches!(ty, Array | Eq | Any),
+                _ => false,
+            },
+            (HeapType::Abstract { ty: from, .. }, HeapType::Abstract { ty: to, .. }) => {
+                matches!((from, to), (Struct | Array, Eq | Any) | (Eq, Any))
+            }
+            _ => false,
+        }
+    }
+
+    /// The type of the items of an element segment.
+    pub fn item_type(&self, segment: usize) -> RefType {
+        match &self.elements[segment].items {
+            ElementItems::Functions(_) => RefType::FUNCREF,
+            ElementItems::Expressions(ty, _) => *ty,
+        }
     }
 
     /// An entity as a person knows it: `global 3 "cache"`.

@@ -41,10 +41,12 @@ mod error;
 mod host;
 mod image;
 mod input;
+mod objects;
 mod optimize;
 mod report;
 mod rewrite;
 mod state;
+mod uses;
 
 pub use builder::Preinit;
 pub use error::PreinitError;

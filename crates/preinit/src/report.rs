@@ -23,6 +23,8 @@ pub struct Report {
     pub tables: Vec<TableReport>,
     /// How many globals there are.
     pub globals: usize,
+    /// How many structs and arrays globals, tables and segments lead to.
+    pub objects: usize,
     /// Data segments of the output.
     pub data_segments: usize,
     /// Element segments of the output.
@@ -144,8 +146,8 @@ impl Report {
             lines.push(format!("table {index}: {} of {} elements set", table.set, table.elements));
         }
         lines.push(format!(
-            "{} globals, {} data segments, {} element segments",
-            self.globals, self.data_segments, self.element_segments
+            "{} globals, {} objects, {} data segments, {} element segments",
+            self.globals, self.objects, self.data_segments, self.element_segments
         ));
         if self.removed_functions + self.direct_calls > 0 {
             lines

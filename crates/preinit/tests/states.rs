@@ -3,54 +3,11 @@
 //! Each guest exports `wizer.initialize` and `main`. Initialising and running it in one instance must give what running
 //! the pre-initialised module gives: the whole state before `main`, its result, and the whole state after it.
 
-use hotfoot::{Engine, Instance, Linker, Module, Store};
+use hotfoot::{Engine, Module};
 use hotfoot_preinit::Preinit;
 
+use crate::check::{call_main, check, check_and, check_with, instantiate};
 use crate::dump::{Dump, assert_same};
-
-/// An instance of a module with these modules preloaded, under the names `a`, `b`, …
-fn instantiate(wasm: &[u8], preloads: &[&str]) -> (Store<()>, Instance) {
-    let engine = Engine::default();
-    let mut store = Store::new(&engine, ());
-    let mut linker = Linker::new(&engine);
-    for (name, text) in ["a", "b", "c"].into_iter().zip(preloads) {
-        linker.module(&mut store, name, &Module::new(&engine, text).unwrap()).unwrap();
-    }
-    let instance = linker.instantiate(&mut store, &Module::new(&engine, wasm).unwrap()).unwrap();
-    (store, instance)
-}
-
-fn call_main(store: &mut Store<()>, instance: &Instance) -> Result<i64, String> {
-    let main = instance.get_typed_func::<(), i64>(&mut *store, "main").unwrap();
-    main.call(&mut *store, ()).map_err(|error| error.root_cause().to_string())
-}
-
-/// Compares both ways to start a guest, and gives the new module.
-fn check_with(preinit: &mut Preinit, text: &str, preloads: &[&str]) -> Vec<u8> {
-    check_and(preinit, text, preloads, assert_same)
-}
-
-fn check_and(preinit: &mut Preinit, text: &str, preloads: &[&str], same: fn(&Dump, &Dump, &str)) -> Vec<u8> {
-    for (name, text) in ["a", "b", "c"].into_iter().zip(preloads) {
-        preinit.preload_bytes(name, *text);
-    }
-    let wasm = preinit.run(text.as_bytes()).unwrap();
-    assert_eq!(wasm, preinit.run(text.as_bytes()).unwrap(), "the output is the same each time");
-
-    let (mut store, instance) = instantiate(&wat::parse_str(text).unwrap(), preloads);
-    let init = instance.get_typed_func::<(), ()>(&mut store, "wizer.initialize").unwrap();
-    init.call(&mut store, ()).unwrap();
-    let (mut new_store, new_instance) = instantiate(&wasm, preloads);
-    same(&Dump::of(&mut store, &instance), &Dump::of(&mut new_store, &new_instance), "before main");
-    let results = (call_main(&mut store, &instance), call_main(&mut new_store, &new_instance));
-    assert_eq!(results.0, results.1, "the result of main");
-    same(&Dump::of(&mut store, &instance), &Dump::of(&mut new_store, &new_instance), "after main");
-    wasm
-}
-
-fn check(text: &str) -> Vec<u8> {
-    check_with(&mut Preinit::new(), text, &[])
-}
 
 #[test]
 fn numbers_and_vectors_in_globals() {

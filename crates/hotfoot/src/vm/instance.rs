@@ -198,6 +198,11 @@ impl InstanceData {
         self.object_elements[segment].push(reference);
     }
 
+    /// The items of an element segment that holds references to objects.
+    pub fn element_objects(&self, segment: u32) -> &[u32] {
+        self.object_elements.get(segment as usize).map_or(&[], Vec::as_slice)
+    }
+
     /// The first element segment that holds references to objects now.
     pub(super) fn segment_of_objects(&self) -> Option<usize> {
         self.object_elements.iter().position(|segment| segment.iter().any(|reference| *reference != 0))

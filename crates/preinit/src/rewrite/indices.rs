@@ -30,6 +30,21 @@ impl Indices {
         }
     }
 
+    /// The number of a table.
+    pub fn table(&self, index: u32) -> u32 {
+        self.tables[index as usize]
+    }
+
+    /// The number of a global.
+    pub fn global(&self, index: u32) -> u32 {
+        self.globals[index as usize]
+    }
+
+    /// How many globals there are.
+    pub fn count_globals(&self) -> u32 {
+        self.globals.iter().max().map_or(0, |last| last + 1)
+    }
+
     /// Whether all indices stay the same.
     pub fn is_identity(&self) -> bool {
         [&self.tables, &self.memories, &self.globals].into_iter().all(|map| map.iter().copied().eq(0..map.len() as u32))

@@ -6,7 +6,8 @@
 //! ```text
 //!  import   without memories, tables, globals (they become the module's own, first in their index space as before)
 //!  table    with the current size           memory   with the current size           global  with the current value
-//!  export   renamed, without the initialisation functions                            start   left out: it has run
+//!  export   renamed, without the initialisation functions                            start   the old one has run; a new one makes
+//!                                                                                           what only code can make (`start`)
 //!  element  what the tables hold            data     what the memories hold
 //! ```
 //!
@@ -15,18 +16,19 @@
 
 mod customs;
 mod indices;
+mod objects;
 mod segments;
-mod uses;
+mod start;
 mod values;
 
 use std::convert::Infallible;
 
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
-    CodeSection, ExportSection, Function, FunctionSection, GlobalSection, ImportSection, Instruction, MemorySection,
-    RawSection, SectionId, TableSection,
+    ExportSection, GlobalSection, GlobalType, HeapType, ImportSection, MemorySection, RawSection, SectionId,
+    TableSection,
 };
-use wasmparser::{ExternalKind, FunctionSectionReader};
+use wasmparser::ExternalKind;
 
 use crate::builder::Preinit;
 use crate::error::PreinitError;
@@ -34,8 +36,9 @@ use crate::host::INITIALIZE;
 use crate::input::{Imported, Input, kind_of_import};
 use crate::report::{MemoryReport, Report, TableReport};
 use crate::state::{State, Value};
+use crate::uses::Uses;
 use indices::Indices;
-use uses::Uses;
+use objects::Plan;
 
 /// Errors of encoding again, which cannot happen but for damaged input.
 type Reencoding<T> = Result<T, wasm_encoder::reencode::Error<Infallible>>;
@@ -82,6 +85,7 @@ pub fn check_renames(preinit: &Preinit, input: &Input<'_>) -> Result<(), Preinit
 pub fn rewrite(
     preinit: &Preinit,
     input: &Input<'_>,
+    uses: Uses,
     state: &State,
     images: &[&[u8]],
     report: &mut Report,
@@ -89,14 +93,12 @@ pub fn rewrite(
     let own = Imported { funcs: input.imported.funcs, ..Imported::default() };
     let kept = if preinit.keep_imports { input.imported } else { own };
     let indices = Indices::new(input, state, kept);
-    let uses = Uses::new(input)?;
-    let mut writer = Writer { preinit, input, state, images, kept, indices, uses, report, output: new_module() };
+    let output = wasm_encoder::Module::HEADER.to_vec();
+    let plan = Plan::default();
+    let mut writer =
+        Writer { preinit, input, state, images, kept, indices, uses, plan, object_data: 0, report, output };
     writer.write()?;
     Ok(writer.output)
-}
-
-fn new_module() -> Vec<u8> {
-    wasm_encoder::Module::HEADER.to_vec()
 }
 
 struct Writer<'w, 'a> {
@@ -108,21 +110,24 @@ struct Writer<'w, 'a> {
     kept: Imported,
     indices: Indices,
     uses: Uses,
+    /// How objects are made, and the number of the data segment for that.
+    plan: Plan,
+    object_data: u32,
     report: &'w mut Report,
     output: Vec<u8>,
 }
 
 impl Writer<'_, '_> {
     fn write(&mut self) -> Result<(), PreinitError> {
+        let data = self.data()?;
         let elements = self.elements()?;
-        let data = self.data();
         self.report.element_segments = elements.as_ref().map_or(0, |section| section.len() as usize);
         self.report.data_segments = data.as_ref().map_or(0, |section| section.len() as usize);
         self.customs_after(0);
         for id in ORDER {
             match id {
                 SectionId::Import => self.imports()?,
-                SectionId::Type if self.needs_start() && self.input.empty_func_type.is_none() => self.types(),
+                SectionId::Type if self.needs_start() => self.types()?,
                 SectionId::Function if self.needs_start() => self.functions()?,
                 SectionId::Table => self.tables()?,
                 SectionId::Memory => self.memories()?,
@@ -130,7 +135,7 @@ impl Writer<'_, '_> {
                 SectionId::Export => self.exports()?,
                 SectionId::Start => self.start(),
                 SectionId::Element => self.section_if(elements.as_ref(), |section| section.is_empty()),
-                SectionId::DataCount if self.input.has_data_count => {
+                SectionId::DataCount if self.input.has_data_count || !self.plan.bytes.is_empty() => {
                     let count = data.as_ref().map_or(0, |section| section.len());
                     self.section(&wasm_encoder::DataCountSection { count });
                 }
@@ -141,6 +146,7 @@ impl Writer<'_, '_> {
             self.customs_after(id as u8);
         }
         self.report.globals = self.input.globals.len();
+        self.report.objects = self.state.objects.len();
         Ok(())
     }
 
@@ -158,26 +164,6 @@ impl Writer<'_, '_> {
         if let Some(data) = self.input.section(id as u8) {
             self.section(&RawSection { id: id as u8, data });
         }
-    }
-
-    /// Whether values must be put into imported globals, which only code can do.
-    fn needs_start(&self) -> bool {
-        self.kept_globals_to_set().next().is_some()
-    }
-
-    fn kept_globals_to_set(&self) -> impl Iterator<Item = u32> + use<'_> {
-        (0..self.kept.globals).filter(|index| self.input.globals[*index as usize].mutable)
-    }
-
-    /// Adds the type of the start function.
-    fn types(&mut self) {
-        let old = self.input.section(SectionId::Type as u8).unwrap_or(&[0]);
-        let (count, rest) = split_count(old);
-        let mut data = Vec::with_capacity(old.len() + 4);
-        wasm_encoder::Encode::encode(&(count + 1), &mut data);
-        data.extend_from_slice(rest);
-        data.extend_from_slice(&[0x60, 0, 0]);
-        self.section(&RawSection { id: SectionId::Type as u8, data: &data });
     }
 
     fn imports(&mut self) -> Result<(), PreinitError> {
@@ -211,19 +197,6 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    /// Adds the start function.
-    fn functions(&mut self) -> Result<(), PreinitError> {
-        let mut section = FunctionSection::new();
-        if let Some(old) = self.input.section(SectionId::Function as u8) {
-            for ty in FunctionSectionReader::new(wasmparser::BinaryReader::new(old, 0))? {
-                section.function(ty?);
-            }
-        }
-        section.function(self.input.empty_func_type.unwrap_or(self.input.types));
-        self.section(&section);
-        Ok(())
-    }
-
     fn tables(&mut self) -> Result<(), PreinitError> {
         let mut section = TableSection::new();
         for index in 0..self.input.tables.len() {
@@ -236,9 +209,10 @@ impl Writer<'_, '_> {
             let mut ty = self.indices.table_type(self.input.tables[index])?;
             ty.minimum = table.elements.len() as u64;
             ty.maximum = table.maximum;
-            match self.table_filler(index as u32) {
-                Value::Null => section.table(ty),
-                filler => section.table_with_init(ty, &values::reference(filler, ty.element_type.heap_type)),
+            match (self.plan.fillers.get(&(index as u32)), self.table_filler(index as u32)) {
+                (Some(filler), _) => section.table_with_init(ty, filler),
+                (None, Value::Null) => section.table(ty),
+                (None, filler) => section.table_with_init(ty, &values::reference(filler, ty.element_type.heap_type)),
             };
         }
         self.section_if(Some(&section), TableSection::is_empty);
@@ -266,8 +240,18 @@ impl Writer<'_, '_> {
             if (index as u32) < self.kept.globals || self.state.same_globals[index] != index as u32 {
                 continue;
             }
-            let ty = self.indices.global_type(self.input.globals[index])?;
-            section.global(ty, &values::constant(*value, ty.val_type));
+            let mut ty = self.indices.global_type(self.input.globals[index])?;
+            if let Some(global) = self.plan.globals.get(&(index as u32)) {
+                ty.mutable = global.mutable;
+                section.global(ty, &global.init);
+            } else {
+                section.global(ty, &values::constant(*value, ty.val_type));
+            }
+        }
+        for (ty, init) in &self.plan.more_globals {
+            let heap_type = HeapType::Concrete(*ty);
+            let val_type = wasm_encoder::ValType::Ref(wasm_encoder::RefType { nullable: false, heap_type });
+            section.global(GlobalType { val_type, mutable: false, shared: false }, init);
         }
         self.section_if(Some(&section), GlobalSection::is_empty);
         Ok(())
@@ -300,57 +284,7 @@ impl Writer<'_, '_> {
         stays.then_some(name)
     }
 
-    fn start(&mut self) {
-        if self.needs_start() {
-            let function_index = self.input.funcs.len() as u32;
-            self.section(&wasm_encoder::StartSection { function_index });
-        }
-    }
-
-    fn code(&mut self) -> Result<(), PreinitError> {
-        let mut section = CodeSection::new();
-        for body in &self.input.bodies {
-            if self.indices.is_identity() {
-                section.raw(body.as_bytes());
-            } else {
-                self.indices.parse_function_body(&mut section, body.clone())?;
-            }
-        }
-        if self.needs_start() {
-            let mut body = Function::new([]);
-            for index in self.kept_globals_to_set() {
-                let ty = self.input.globals[index as usize].content_type;
-                let value = values::constant(self.state.globals[index as usize], self.indices.clone().val_type(ty)?);
-                body.raw(values::instructions(&value));
-                body.instruction(&Instruction::GlobalSet(index));
-            }
-            body.instruction(&Instruction::End);
-            section.function(&body);
-        }
-        self.section(&section);
-        Ok(())
-    }
-
-    /// Whether places in the code section are where they were.
-    fn code_moved(&self) -> bool {
-        let count = self.input.bodies.len();
-        let grown = self.needs_start() && leb_len(count as u64) != leb_len(count as u64 + 1);
-        grown || !self.indices.is_identity()
-    }
-
     fn add_memory_report(&mut self, report: MemoryReport) {
         self.report.memories.push(report);
     }
-}
-
-/// The count at the start of a section, and the rest.
-fn split_count(section: &[u8]) -> (u32, &[u8]) {
-    let mut reader = wasmparser::BinaryReader::new(section, 0);
-    let count = reader.read_var_u32().unwrap_or_default();
-    (count, section.get(reader.original_position() as usize..).unwrap_or_default())
-}
-
-/// Bytes of an unsigned number in LEB128.
-fn leb_len(value: u64) -> usize {
-    (64 - value.leading_zeros()).div_ceil(7).max(1) as usize
 }

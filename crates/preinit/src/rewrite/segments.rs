@@ -15,6 +15,7 @@ use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{ConstExpr, DataSection, ElementSection, Elements, RefType};
 use wasmparser::{ElementItems, Operator};
 
+use super::objects::Builder;
 use super::{Reencoding, Writer, values};
 use crate::error::PreinitError;
 use crate::image;
@@ -37,7 +38,8 @@ impl Writer<'_, '_> {
         self.uses.data.contains(&index) && !self.state.dropped_data[index as usize]
     }
 
-    pub(super) fn data(&mut self) -> Option<DataSection> {
+    /// The data segments; also plans how to make objects, as their numbers come last.
+    pub(super) fn data(&mut self) -> Result<Option<DataSection>, PreinitError> {
         let in_use = self.uses.data.iter().filter(|index| self.data_in_use(**index)).count();
         let mut ranges: Vec<(u32, Range<usize>)> = Vec::new();
         for index in 0..self.images.len() as u32 {
@@ -61,8 +63,13 @@ impl Writer<'_, '_> {
             }
         }
         while self.active_data(&mut section, &mut active) {}
+        self.object_data = section.len();
+        self.plan = Builder::new(self.input, self.state, &self.indices, self.kept, self.object_data).build()?;
+        if !self.plan.bytes.is_empty() {
+            section.passive(self.plan.bytes.iter().copied());
+        }
         let needed = !section.is_empty() || self.input.has_data_count;
-        needed.then_some(section)
+        Ok(needed.then_some(section))
     }
 
     /// Writes the next active segment, if there is one more.
@@ -162,9 +169,7 @@ impl Writer<'_, '_> {
                 declared.insert(export.index);
             }
         }
-        let start = self.kept_globals_to_set().map(|index| self.state.globals[index as usize]);
-        let in_start = start.filter_map(|value| if let Value::Func(index) = value { Some(index) } else { None });
-        let used: BTreeSet<u32> = self.uses.funcs.iter().copied().chain(in_start).collect();
+        let used: BTreeSet<u32> = self.uses.funcs.union(&self.plan.functions).copied().collect();
         let missing: Vec<u32> = used.difference(&declared).copied().collect();
         if !missing.is_empty() {
             section.declared(Elements::Functions(missing.into()));
@@ -182,7 +187,12 @@ impl Writer<'_, '_> {
             ElementItems::Expressions(ty, expressions) => {
                 let ty = self.indices.ref_type(ty)?;
                 let mut items = Vec::new();
-                for expression in expressions {
+                for (at, value) in self.state.element_objects[index as usize].iter().enumerate() {
+                    let object = self.plan.items.get(&(index, at)).cloned();
+                    items.push(object.unwrap_or_else(|| values::reference(*value, ty.heap_type)));
+                }
+                let evaluated = items.len();
+                for expression in expressions.into_iter().skip(evaluated) {
                     items.push(self.item(expression?, ty, declared)?);
                 }
                 Ok(Elements::Expressions(ty, items.into()))
@@ -244,6 +254,7 @@ impl Writer<'_, '_> {
     }
 
     /// What the elements of a table begin as: null, or what most of them are if the table began with something else.
+    /// Objects are put there by the start function.
     pub(super) fn table_filler(&self, table: u32) -> Value {
         let defined = table.checked_sub(self.input.imported.tables);
         let begins_null = defined.is_none_or(|defined| self.input.table_inits[defined as usize].is_none());
@@ -251,7 +262,8 @@ impl Writer<'_, '_> {
             return Value::Null;
         }
         let mut counts: BTreeMap<Value, usize> = BTreeMap::new();
-        for element in &self.state.tables[table as usize].elements {
+        let elements = &self.state.tables[table as usize].elements;
+        for element in elements.iter().filter(|element| element.object().is_none()) {
             *counts.entry(*element).or_default() += 1;
         }
         counts.into_iter().max_by_key(|(_, count)| *count).map_or(Value::Null, |(value, _)| value)
@@ -266,8 +278,9 @@ impl Writer<'_, '_> {
             }
             let filler = self.table_filler(table as u32);
             let mut at = 0;
-            for run in state.elements.chunk_by(|left, right| (*left == filler) == (*right == filler)) {
-                if run[0] != filler {
+            let begins_so = |element: &Value| *element == filler || element.object().is_some();
+            for run in state.elements.chunk_by(|left, right| begins_so(left) == begins_so(right)) {
+                if !begins_so(&run[0]) {
                     ranges.push((table as u32, at..at + run.len()));
                 }
                 at += run.len();
