@@ -5,7 +5,7 @@ use hotfoot::{Engine, IncompatibleArtifact, Module};
 
 use crate::args::{RunArgs, Source};
 use crate::input::Input;
-use crate::{progress, refusal, trust};
+use crate::{progress, refusal, trust, wasm_file};
 
 /// Compiles a module, or loads an artifact.
 ///
@@ -17,6 +17,15 @@ pub fn module(engine: &Engine, args: &RunArgs, input: &Input, source: &Source) -
         Input::Module(bytes) => {
             return progress::shown(&name, |observer| Module::new_observed(engine, bytes, observer))
                 .map_err(|error| refusal::explain(&error, &name));
+        }
+        Input::ModuleFile(path) => {
+            return progress::shown(&name, |observer| Module::from_file_observed(engine, path, observer)).or_else(
+                |error| {
+                    // What is wrong with the file as a whole is said first.
+                    let bytes = wasm_file::to_module(wasm_file::read(source)?, &name)?;
+                    Err(refusal::explain(&error, &bytes, &args.engine, &name))
+                },
+            );
         }
         // With a key, the engine itself refuses what was not signed with it.
         _ if !args.allow_precompiled && args.verify_key.is_none() => bail!(

@@ -11,16 +11,22 @@ use std::process::{Command, Stdio};
 use hotfoot::{Cache, Module};
 
 use crate::args::Source;
+use crate::input::Input;
 
 /// Says to a process that it is the one that compiles the rest.
 const VARIABLE: &str = "HOTFOOT_COMPILES_THE_REST";
 
 /// Modules of fewer bytes are compiled whole before they run: it takes no longer than the rest of the start.
-const LARGE_LEN: usize = 256 << 10;
+const LARGE_LEN: u64 = 256 << 10;
 
-/// Whether it pays to run a module of so many bytes before all of it is compiled.
-pub fn is_large(module_len: usize) -> bool {
-    module_len >= LARGE_LEN && !is_asked()
+/// Whether it pays to run a module before all of it is compiled.
+pub fn is_large(input: &Input) -> bool {
+    let len = match input {
+        Input::Module(bytes) => bytes.len() as u64,
+        Input::ModuleFile(path) => path.metadata().map_or(0, |file| file.len()),
+        Input::Artifact(_) | Input::ArtifactFile(_) => 0,
+    };
+    len >= LARGE_LEN && !is_asked()
 }
 
 /// Whether this process only compiles the rest.

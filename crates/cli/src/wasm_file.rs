@@ -33,6 +33,11 @@ pub fn read(source: &Source) -> Result<Vec<u8>> {
     }
 }
 
+/// Whether bytes begin as the binary format does.
+pub fn is_binary(start: &[u8]) -> bool {
+    start.starts_with(MAGIC)
+}
+
 /// A core module in the binary format whose sections all lie inside the file, from either format.
 ///
 /// # Errors

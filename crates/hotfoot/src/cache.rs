@@ -3,6 +3,7 @@
 //! ```text
 //!  DIRECTORY/                    0700, of this user: an artifact in it is code that will run
 //!    0f3c….hotfoot               an artifact; its name is the key, in hexadecimal
+//!    84d1….file                  which entry the module in a file is, see `cache/note.rs`
 //!    new-PID-NUMBER              being written; renamed when it is whole
 //! ```
 //!
@@ -11,6 +12,8 @@
 //! when it is removed, whoever has it mapped keeps it. Several processes need no lock; at worst two compile the same.
 //!
 //! The age of a file is when it was used last, to an hour; the oldest go when all together are too large.
+
+pub(crate) mod note;
 
 use std::fs::{DirBuilder, File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -21,6 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use hotfoot_artifact::Hasher;
 
 use crate::config::Config;
 use crate::vm::sys::arch;
@@ -134,27 +138,31 @@ impl std::fmt::Debug for Cache {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CacheKey([u8; 32]);
 
+/// The beginning of every key: all that decides what becomes of a module.
+fn settings_hasher(config: &Config) -> Hasher {
+    // Everything that is in a Config, so that nothing that matters can be forgotten; the cache itself does not.
+    let mut settings = config.clone();
+    settings.cache = None;
+    // When functions are compiled does not show in what they become.
+    settings.lazy_compilation = false;
+    // A program that was built again may have another compiler in it.
+    let program = std::fs::metadata("/proc/self/exe").map_or((0, 0), |exe| (exe.len(), exe.mtime_nsec()));
+    let extensions: Vec<&str> = arch::isa_flags().collect();
+    let version = env!("CARGO_PKG_VERSION");
+    let context = format!("hotfoot {version} {program:?} {extensions:?} {settings:?}");
+    let mut hasher = Hasher::new();
+    hasher.update(&(context.len() as u64).to_le_bytes()).update(context.as_bytes());
+    hasher
+}
+
 impl CacheKey {
     /// The key of what an engine with these settings makes of a module.
     pub(crate) fn new(config: &Config, module: &[u8]) -> CacheKey {
-        // Everything that is in a Config, so that nothing that matters can be forgotten; the cache itself does not.
-        let mut settings = config.clone();
-        settings.cache = None;
-        // When functions are compiled does not show in what they become.
-        settings.lazy_compilation = false;
-        // A program that was built again may have another compiler in it.
-        let program = std::fs::metadata("/proc/self/exe").map_or((0, 0), |exe| (exe.len(), exe.mtime_nsec()));
-        let extensions: Vec<&str> = arch::isa_flags().collect();
-        let version = env!("CARGO_PKG_VERSION");
-        let context = format!("hotfoot {version} {program:?} {extensions:?} {settings:?}");
-        let mut hasher = hotfoot_artifact::Hasher::new();
-        hasher.update(&(context.len() as u64).to_le_bytes()).update(context.as_bytes()).update(module);
-        CacheKey(*hasher.finalize().as_bytes())
+        CacheKey(*settings_hasher(config).update(module).finalize().as_bytes())
     }
 
     fn file_name(&self) -> String {
-        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{hex}.{EXTENSION}")
+        format!("{}.{EXTENSION}", hexadecimal(&self.0))
     }
 }
 
@@ -204,6 +212,7 @@ impl Cache {
         for entry in &entries {
             remove(&entry.path).with_context(|| format!("cannot remove {}", entry.path.display()))?;
         }
+        self.remove_notes_of_nothing()?;
         Ok(usage_of(&entries))
     }
 
@@ -237,16 +246,21 @@ impl Cache {
     /// # Errors
     /// When it cannot be written; the cache is as it was then.
     pub(crate) fn store(&self, key: &CacheKey, artifact: &[u8]) -> Result<()> {
+        self.write(&key.file_name(), artifact)?;
+        self.evict()
+    }
+
+    /// Writes a file of the cache under its name, whole or not at all.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let unfinished = self.shared.directory.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
-        let written = write_whole(&unfinished, artifact)
-            .and_then(|()| std::fs::rename(&unfinished, self.shared.directory.join(key.file_name())));
-        if let Err(error) = written {
+        let written = write_whole(&unfinished, bytes)
+            .and_then(|()| std::fs::rename(&unfinished, self.shared.directory.join(name)));
+        if written.is_err() {
             let _ = remove(&unfinished);
-            return Err(error).with_context(|| format!("cannot write to {}", self.shared.directory.display()));
         }
-        self.evict()
+        written.with_context(|| format!("cannot write to {}", self.shared.directory.display()))
     }
 
     /// Removes what was used longest ago, if all together are too large.
@@ -265,7 +279,7 @@ impl Cache {
             remove(&entry.path)?;
             bytes -= entry.bytes;
         }
-        Ok(())
+        self.remove_notes_of_nothing()
     }
 
     fn entries(&self) -> Result<Vec<Entry>> {
@@ -359,4 +373,8 @@ fn note_use(file: &File, metadata: &Metadata) {
     if age.is_none_or(|age| age >= USE_RESOLUTION) {
         let _ = file.set_times(FileTimes::new().set_modified(now));
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,14 +4,17 @@ mod lazy;
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use hotfoot_compile::{Compiler, Options, Target};
 
 pub use hotfoot_compile::Observer as CompileObserver;
 
+use crate::cache::note::FileState;
 use crate::cache::{Cache, CacheKey};
 use crate::config::{Config, OptLevel};
 use crate::disabled::{explain, features};
@@ -73,7 +76,7 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn new_observed(engine: &Engine, bytes: impl AsRef<[u8]>, observer: &dyn CompileObserver) -> Result<Module> {
-        Module::compiled(engine, bytes.as_ref(), to_binary, observer)
+        Module::compiled(engine, bytes.as_ref(), to_binary, observer).map(|(module, _)| module)
     }
 
     /// Compiles a module in the binary format.
@@ -81,34 +84,28 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn from_binary(engine: &Engine, binary: &[u8]) -> Result<Module> {
-        Module::compiled(engine, binary, |binary| Ok(binary.into()), &())
+        Module::compiled(engine, binary, |binary| Ok(binary.into()), &()).map(|(module, _)| module)
     }
 
-    /// What is compiled from these bytes, from the cache if it is there.
+    /// What is compiled from these bytes, from the cache if it is there; and its key in the cache.
     fn compiled(
         engine: &Engine,
         bytes: &[u8],
         to_binary: fn(&[u8]) -> Result<Cow<'_, [u8]>>,
         observer: &dyn CompileObserver,
-    ) -> Result<Module> {
+    ) -> Result<(Module, Option<CacheKey>)> {
         let config = engine.config();
-        // Who wants to see the code generator's input wants it to run.
-        let compiles_all = config.emit_clif.is_some();
-        let cache = config.cache.as_ref().filter(|_| !compiles_all);
-        let cache = cache.map(|cache| (cache, CacheKey::new(config, bytes)));
-        let load = |file: &File, check_body| {
-            let check_body = check_body || config.verify_artifact_files;
-            Module::from_foreign_code(engine, ModuleCode::from_file(file)?, check_body)
-        };
-        if let Some(module) = cache.and_then(|(cache, key)| cache.load(&key, load)) {
-            return Ok(module);
+        let cache = usable_cache(config).map(|cache| (cache, CacheKey::new(config, bytes)));
+        let key = cache.map(|(_, key)| key);
+        if let Some(module) = cache.and_then(|(cache, key)| Module::from_cache(engine, cache, &key)) {
+            return Ok((module, key));
         }
         let binary = &*to_binary(bytes)?;
         if config.lazy_compilation
-            && !compiles_all
+            && config.emit_clif.is_none()
             && let Some(module) = Module::compiled_lazily(engine, binary, cache)?
         {
-            return Ok(module);
+            return Ok((module, key));
         }
         let artifact = engine.compile_to_artifact(binary, observer)?;
         let module = Module::from_own_artifact(engine, &artifact)?;
@@ -116,7 +113,14 @@ impl Module {
             // A module that cannot be kept can be used all the same.
             let _ = cache.store(&key, &artifact);
         }
-        Ok(module)
+        Ok((module, key))
+    }
+
+    fn from_cache(engine: &Engine, cache: &Cache, key: &CacheKey) -> Option<Module> {
+        cache.load(key, |file, check_body| {
+            let check_body = check_body || engine.config().verify_artifact_files;
+            Module::from_foreign_code(engine, ModuleCode::from_file(file)?, check_body)
+        })
     }
 
     /// Validates a module, and compiles its functions when they are called. `None` where the system does not allow it.
@@ -151,8 +155,40 @@ impl Module {
     /// When the file cannot be read, and as [`Module::new`].
     pub fn from_file(engine: &Engine, file: impl AsRef<Path>) -> Result<Module> {
         let path = file.as_ref();
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Module::new(engine, bytes).with_context(|| format!("cannot compile {}", path.display()))
+        Module::from_file_observed(engine, path, &()).with_context(|| format!("cannot compile {}", path.display()))
+    }
+
+    /// As [`Module::from_file`], and tells an observer how far compilation is. A file that has not changed since its module was put
+    /// into the cache is not read.
+    ///
+    /// # Errors
+    /// As [`Module::from_file`].
+    pub fn from_file_observed(
+        engine: &Engine,
+        path: impl AsRef<Path>,
+        observer: &dyn CompileObserver,
+    ) -> Result<Module> {
+        let path = path.as_ref();
+        let (config, cannot_read) = (engine.config(), || format!("cannot read {}", path.display()));
+        let mut file = File::open(path).with_context(cannot_read)?;
+        let state_of = |file: &File| FileState::new(&file.metadata().ok()?);
+        let (cache, state) = (usable_cache(config), state_of(&file));
+        if let Some((cache, state)) = cache.zip(state)
+            && let Some(key) = cache.noted(config, &state)
+            && let Some(module) = Module::from_cache(engine, cache, &key)
+        {
+            return Ok(module);
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).with_context(cannot_read)?;
+        let (module, key) = Module::compiled(engine, &bytes, to_binary, observer)?;
+        if let Some(((cache, state), key)) = cache.zip(state).zip(key)
+            && state_of(&file) == Some(state)
+        {
+            // Without the note, the file is read again.
+            let _ = cache.note(config, &state, &key, SystemTime::now());
+        }
+        Ok(module)
     }
 
     /// Checks a module in the binary format without compiling it.
@@ -163,6 +199,11 @@ impl Module {
         let switches = engine.config().features;
         hotfoot_compile::validate(binary, features(&switches)).map_err(|error| explain(error, binary, switches))
     }
+}
+
+/// The cache, but for who wants to see the code generator's input, and so wants it to run.
+fn usable_cache(config: &Config) -> Option<&Cache> {
+    config.cache.as_ref().filter(|_| config.emit_clif.is_none())
 }
 
 fn new_compiler(config: &Config) -> Result<Compiler> {

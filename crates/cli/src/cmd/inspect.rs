@@ -14,7 +14,7 @@ pub fn execute(args: &InspectArgs) -> Result<i32> {
     let anatomy = match Input::read(&args.file)? {
         Input::Module(wasm) => anatomy::of_module(&wasm),
         Input::Artifact(artifact) => anatomy::of_artifact(&artifact),
-        Input::ArtifactFile(_) => unreachable!("`read` reads artifacts"),
+        Input::ArtifactFile(_) | Input::ModuleFile(_) => unreachable!("`read` reads everything"),
     };
     let anatomy = anatomy.map_err(|error| anyhow!("{name} cannot be inspected: {error:#}"))?;
     if args.json {

@@ -49,7 +49,7 @@ pub fn execute(args: &ObjdumpArgs) -> Result<i32> {
                 Ok(out.write_all(function_text(&listing, *function, &BTreeMap::new())?.as_bytes())?)
             })
         }
-        Input::ArtifactFile(_) => unreachable!("`read` reads artifacts"),
+        Input::ArtifactFile(_) | Input::ModuleFile(_) => unreachable!("`read` reads everything"),
     };
     match printed.and_then(|()| Ok(out.flush()?)) {
         // A reader that has gone away, as in `| head`, has seen enough.

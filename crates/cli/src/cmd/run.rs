@@ -57,8 +57,8 @@ pub fn execute(args: &RunArgs) -> Result<i32> {
 fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let cache = if args.cache { cache::for_runs() } else { None };
     let key = args.verify_key.as_deref().map(key::read).transpose()?;
-    let input = Input::open(&args.source)?;
-    let is_large = matches!(&input, Input::Module(bytes) if rest::is_large(bytes.len()));
+    let input = Input::find(&args.source)?;
+    let is_large = rest::is_large(&input);
     let engine = args.engine.engine_with(|config| {
         config.cache(cache.clone()).coredump_on_trap(args.coredump.is_some()).lazy_compilation(is_large);
         if let Some(key) = key {
@@ -82,7 +82,7 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let mut rest = Rest::new(&args.source, cache);
     let module = load::module(&engine, args, &input, &args.source)?;
     rest.add(&module);
-    watch.lap(if matches!(input, Input::Module(_)) { "compile" } else { "load" });
+    watch.lap(if matches!(input, Input::Module(_) | Input::ModuleFile(_)) { "compile" } else { "load" });
 
     let mut store = Store::new(&engine, host);
     let stop = Stop::watch(&mut store, args.timeout)?;
@@ -103,7 +103,7 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     for preload in &args.preloads {
         let source = Source::File(preload.file.clone());
         let name = source.to_string();
-        let module = load::module(&engine, args, &Input::open(&source)?, &source)?;
+        let module = load::module(&engine, args, &Input::find(&source)?, &source)?;
         rest.add(&module);
         let resolved = imports::resolve(&module, &linker, &mut store, &name)?;
         match initialized(&mut store, &resolved) {
@@ -140,7 +140,7 @@ fn compile_rest(engine: &Engine, args: &RunArgs, input: &Input, cache: Option<&C
         load::module(engine, args, input, &args.source)?;
         for preload in &args.preloads {
             let source = Source::File(preload.file.clone());
-            load::module(engine, args, &Input::open(&source)?, &source)?;
+            load::module(engine, args, &Input::find(&source)?, &source)?;
         }
     }
     Ok(0)
