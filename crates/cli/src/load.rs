@@ -22,8 +22,8 @@ pub fn module(engine: &Engine, args: &RunArgs, input: &Input, source: &Source) -
             return progress::shown(&name, |observer| Module::from_file_observed(engine, path, observer)).or_else(
                 |error| {
                     // What is wrong with the file as a whole is said first.
-                    let bytes = wasm_file::to_module(wasm_file::read(source)?, &name)?;
-                    Err(refusal::explain(&error, &bytes, &args.engine, &name))
+                    wasm_file::to_module(wasm_file::read(source)?, &name)?;
+                    Err(refusal::explain(&error, &name))
                 },
             );
         }
