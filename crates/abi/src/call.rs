@@ -1,6 +1,6 @@
 //! How values cross calls.
 //!
-//! There are three kinds of call, and each function type has one trampoline for the two that cross the border:
+//! There are three kinds of call, and each function type has a trampoline for the two that cross the border:
 //!
 //! ```text
 //!  kind        convention   arguments                                         results
@@ -10,6 +10,10 @@
 //!  wasm→host   C            host(callee_vmctx, caller_vmctx, slots, count)     in the same slots; returns false
 //!                                                                              when the host wants to unwind
 //! ```
+//!
+//! Where the C convention passes what follows the contexts in the same places as `tail`, and there is one result at most,
+//! the runtime enters a function, or is called as one, without a trampoline: it then does what trampolines do besides
+//! passing values (`vm/sys/arch` of the runtime). Fuel crosses by trampolines only.
 //!
 //! A *slot* is 16 bytes, little endian, the value in its low bytes, the rest undefined. `slots` has room for
 //! `max(params, results)` values. References cross as they are held in code: a `funcref` is a pointer to a

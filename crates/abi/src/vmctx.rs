@@ -77,6 +77,8 @@ pub struct VmHostContext {
     pub reserved: u32,
     /// The C function that the wasm→host trampoline calls, see [`call`](crate::call).
     pub host: *const u8,
+    /// The C function that takes its arguments as the guest passes them, if it can; the runtime's own business.
+    pub native: *const u8,
 }
 
 /// A function as a value: what a `funcref` points to, and the form of an imported function.

@@ -7,11 +7,11 @@ use std::cell::Cell;
 use std::mem::offset_of;
 use std::ptr::{self, NonNull};
 
+use anyhow::{Result, bail};
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_abi::vmctx::{VmContext, VmFuncRef};
+use hotfoot_abi::vmctx::VmContext;
 
 use super::border;
-use super::slot::Slot;
 use super::store::VmStore;
 use super::sys::arch;
 use super::trap::{self, Pending};
@@ -20,13 +20,19 @@ thread_local! {
     static CURRENT: Cell<*const Activation> = const { Cell::new(ptr::null()) };
 }
 
-/// See the module's documentation. `repr(C)` because `arch::enter` writes the first field.
+/// See the module's documentation. `repr(C)` because `arch` reads and writes the first fields.
 #[repr(C)]
 pub struct Activation {
-    /// Stack pointer inside `arch::enter`, from which `arch::unwind` continues.
+    /// Stack pointer inside `arch::enter…`, from which `arch::unwind` continues.
     entry_sp: usize,
+    /// The caller's context: the host's own.
+    caller: *mut VmContext,
+    /// Set by `arch::unwind`.
+    left: bool,
     previous: Cell<*const Activation>,
     store: NonNull<VmStore>,
+    /// What the store's stack limit was before.
+    outer_limit: usize,
     /// Where the store's previous stay in compiled code was left, for backtraces.
     outer_exit: (usize, usize),
     /// Set by the signal handler for the trap exit.
@@ -36,13 +42,30 @@ pub struct Activation {
 }
 
 impl Activation {
-    /// For `arch`: where `enter` puts the stack pointer.
+    /// For `arch`: where `enter…` puts the stack pointer.
     pub const ENTRY_SP_OFFSET: usize = offset_of!(Activation, entry_sp);
+    /// For `arch`: where `enter…` finds the caller's context.
+    pub const CALLER_OFFSET: usize = offset_of!(Activation, caller);
+    /// For `arch`: where `unwind` says that it was here.
+    pub const LEFT_OFFSET: usize = offset_of!(Activation, left);
+
+    /// A link that is not in the chain yet.
+    fn new(store: NonNull<VmStore>, base: bool) -> Activation {
+        // SAFETY: S1, takes an address.
+        let caller = unsafe { VmStore::host_context(store) };
+        let (previous, fault) = (Cell::new(ptr::null()), Cell::new(None));
+        let (entry_sp, left, outer_limit, outer_exit) = (0, false, 0, (0, 0));
+        Activation { entry_sp, caller, left, previous, store, outer_limit, outer_exit, fault, base }
+    }
 
     /// The oldest link of a fiber.
     pub fn base(store: NonNull<VmStore>) -> Activation {
-        let previous = Cell::new(ptr::null());
-        Activation { entry_sp: 0, previous, store, outer_exit: (0, 0), fault: Cell::new(None), base: true }
+        Activation::new(store, true)
+    }
+
+    /// Whether compiled code was left before it returned.
+    pub fn is_left(&self) -> bool {
+        self.left
     }
 
     /// Makes this the next link after another.
@@ -109,57 +132,98 @@ pub fn base_of_newest<'a>() -> Option<&'a Activation> {
     }
 }
 
-/// Runs `func` with its arguments in `slots`, where the results are left.
+/// Enters compiled code with what `run` makes of a new activation: a call of one of `arch::enter…`, from the conversion of
+/// its arguments to that of its results; or nothing, if the guest was left or never entered, for a reason that is pending.
 ///
 /// # Safety
-/// S1, S2: `store` is the pinned store that `func` belongs to and no Rust reference into it is alive. S7: `slots`
-/// holds the function's arguments and has room for its results; `func.entry` is its type's trampoline.
-#[inline(never)]
-pub unsafe fn enter(store: NonNull<VmStore>, func: VmFuncRef, slots: *mut Slot) -> Result<(), Pending> {
-    // SAFETY: S1, the store is alive and nobody else uses it.
-    let watched = unsafe { (*store.as_ptr()).watches.any() };
-    if watched {
-        // SAFETY: S1, S2, as above.
-        unsafe { border::before_guest(store)? };
+/// S1, S2: `store` is pinned and no Rust reference into it is alive. S7, S8: `run` enters a function of that store with
+/// the arguments that it takes, at most once, and owns nothing meanwhile.
+///
+/// # Errors
+/// The pending reason.
+#[inline]
+pub unsafe fn enter<R>(store: NonNull<VmStore>, run: impl FnOnce(*mut Activation) -> Option<R>) -> Result<R> {
+    // SAFETY: S1, S2, by the caller's promise.
+    if unsafe { (*store.as_ptr()).watches.any() } {
+        // SAFETY: S1, S2, by the caller's promise.
+        unsafe { border::before_guest(store).map_err(|pending| pending.into_error(store.as_ref()))? };
     }
-    let previous = CURRENT.get();
-    // SAFETY: S1, the store is alive and nobody else uses it.
-    let ctx = unsafe { &raw mut (*store.as_ptr()).ctx };
-    // SAFETY: S1, as above.
-    let (outer_limit, outer_exit) = unsafe { ((*ctx).stack_limit, ((*ctx).last_exit_fp, (*ctx).last_exit_pc)) };
-    // SAFETY: S9, a non-null link is alive.
-    let limit = if previous.is_null() || unsafe { (*previous).base } {
-        // SAFETY: S1, as above.
-        let allowance = unsafe { (*store.as_ptr()).max_wasm_stack() };
-        arch::stack_pointer().saturating_sub(allowance)
-    } else {
-        // SAFETY: S9, the newest activation of this thread; one allowance serves the whole thread, whatever stores it
-        // goes through, so that recursion through the host is bounded too.
-        unsafe { (*(*previous).store.as_ptr()).ctx.stack_limit }
-    };
-    let fault = Cell::new(None);
-    let mut activation =
-        Activation { entry_sp: 0, previous: Cell::new(previous), store, outer_exit, fault, base: false };
-    // SAFETY: S1, as above; S4, S7: the entry trampoline matches the function by the caller's promise.
-    let left = unsafe {
-        (*ctx).stack_limit = limit;
-        let caller = VmStore::host_context(store);
-        let activation = &raw mut activation;
-        CURRENT.set(activation);
-        let left = arch::enter(func.entry, func.vmctx, caller, func.code, slots.cast(), activation);
-        replace_newest(previous);
-        (*ctx).stack_limit = outer_limit;
-        ((*ctx).last_exit_fp, (*ctx).last_exit_pc) = outer_exit;
-        left
-    };
+    let mut activation = Activation::new(store, false);
+    let link = &raw mut activation;
+    // SAFETY: S9, it is unlinked by `end`; what came after it was unlinked before. S1, S2: when that is asked to be settled,
+    // compiled code has been left.
+    unsafe {
+        begin(link);
+        let result = run(link);
+        match (end(link), result) {
+            (true, Some(result)) => Ok(result),
+            (_, None) => {
+                settle(store, true).and_then(|()| bail!("a guest was left without a reason; this is a bug in hotfoot"))
+            }
+            (false, Some(result)) => settle(store, false).map(|()| result),
+        }
+    }
+}
+
+/// Links an activation, and sets the stack limit. Not inlined, so that nothing keeps the address of this thread's variable:
+/// when the guest is left, this may be another thread.
+///
+/// # Safety
+/// S9: the activation stays where it is until [`end`].
+#[inline(never)]
+unsafe fn begin(link: *mut Activation) {
+    // SAFETY: S1, the store is alive and nobody else uses it; S9, a non-null link is alive.
+    unsafe {
+        let store = (*link).store.as_ptr();
+        let ctx = &raw mut (*store).ctx;
+        let previous = CURRENT.get();
+        (*link).previous.set(previous);
+        (*link).outer_limit = (*ctx).stack_limit;
+        (*link).outer_exit = ((*ctx).last_exit_fp, (*ctx).last_exit_pc);
+        CURRENT.set(link);
+        (*ctx).stack_limit = if previous.is_null() || (*previous).base {
+            arch::stack_pointer().saturating_sub((*store).max_wasm_stack())
+        } else {
+            // One allowance serves the whole thread, whatever stores it goes through, so that recursion through the
+            // host is bounded too.
+            (*(*previous).store.as_ptr()).ctx.stack_limit
+        };
+    }
+}
+
+/// Unlinks an activation; true if nobody watches the border. Not inlined, as [`begin`].
+///
+/// # Safety
+/// S9: the activation is the thread's newest.
+#[inline(never)]
+unsafe fn end(link: *const Activation) -> bool {
+    // SAFETY: S1, the store is alive and nobody else uses it; S9, by the caller's promise.
+    unsafe {
+        CURRENT.set((*link).previous.get());
+        let store = (*link).store.as_ptr();
+        (*store).ctx.stack_limit = (*link).outer_limit;
+        ((*store).ctx.last_exit_fp, (*store).ctx.last_exit_pc) = (*link).outer_exit;
+        // A host function may have asked to watch.
+        !(*store).watches.any()
+    }
+}
+
+/// What is left to do after a guest that was left, or that is watched.
+///
+/// # Safety
+/// S1, S2: the store is alive and no Rust reference into it is.
+#[cold]
+#[inline(never)]
+unsafe fn settle(store: NonNull<VmStore>, left: bool) -> Result<()> {
     // SAFETY: S1, compiled code has been left, so a short borrow of the store is exclusive.
-    let outcome = if left == 0 { Ok(()) } else { Err(unsafe { (*store.as_ptr()).take_pending() }) };
-    // SAFETY: S1, as above; a host function may have asked to watch.
+    let mut outcome = if left { Err(unsafe { (*store.as_ptr()).take_pending() }) } else { Ok(()) };
+    // SAFETY: S1, as above.
     if unsafe { (*store.as_ptr()).watches.any() } {
         // SAFETY: S1, S2, as above.
-        return unsafe { border::after_guest(store, outcome) };
+        outcome = unsafe { border::after_guest(store, outcome) };
     }
-    outcome
+    // SAFETY: S1, S2, as above.
+    outcome.map_err(|pending| unsafe { pending.into_error(store.as_ref()) })
 }
 
 /// Leaves the newest activation with the store's pending error.

@@ -51,6 +51,7 @@ impl Watches {
     }
 
     /// Whether this is wanted.
+    #[inline]
     pub fn has(self, watch: Watches) -> bool {
         self.0 & watch.0 != 0
     }
@@ -133,15 +134,16 @@ pub unsafe fn before_host(store: NonNull<VmStore>) -> Result<()> {
 /// # Safety
 /// As [`before_guest`].
 #[cold]
-pub unsafe fn after_host(store: NonNull<VmStore>, mut outcome: Result<()>) -> Result<()> {
+pub unsafe fn after_host<R>(store: NonNull<VmStore>, mut outcome: Result<R>) -> Result<R> {
     // SAFETY: S1, S2, by the caller's promise.
     unsafe {
         if (*store.as_ptr()).watches.has(Watches::CALLS) {
             let told = tell(store, CallHook::ReturningFromHost);
-            outcome = outcome.and(told);
+            outcome = outcome.and_then(|result| told.map(|()| result));
         }
-        outcome?;
-        Ok((*store.as_ptr()).check_interrupt()?)
+        let result = outcome?;
+        (*store.as_ptr()).check_interrupt()?;
+        Ok(result)
     }
 }
 

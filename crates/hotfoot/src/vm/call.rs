@@ -1,7 +1,7 @@
 //! Host → wasm: calling a function of a store, with values whose types were checked.
 //!
-//! Values cross in an array of slots. [`call_values`] checks each value against the function's type; [`call_typed`]
-//! relies on a check that was made once ([`TypedHandle::new`]).
+//! [`call_values`] checks each value against the function's type, and passes them in an array of slots. [`call_typed`]
+//! relies on a check that was made once ([`TypedHandle::new`]), and passes them in registers where it can.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -18,9 +18,11 @@ use super::convert::{WasmParams, WasmResults};
 use super::gc::holds_objects;
 use super::instance::ImportValue;
 use super::pre::Member;
+use super::registers::is_native;
 use super::slot::Slot;
 use super::snapshot::Snapshot;
 use super::store::{FuncPtr, GlobalPtr, VmStore};
+use super::sys::arch;
 use super::trap::Pending;
 use crate::engine::Engine;
 use crate::module::Module;
@@ -36,7 +38,7 @@ type Host = unsafe extern "C" fn(*mut VmHostContext, *mut VmContext, *mut Slot, 
 /// # Safety
 /// S1, S2: `store` is `func`'s store, and no Rust reference into it is alive. S7: the slots hold the arguments and have
 /// room for the results.
-unsafe fn call_slots(store: NonNull<VmStore>, func: FuncPtr, slots: *mut Slot, count: usize) -> Result<(), Pending> {
+unsafe fn call_slots(store: NonNull<VmStore>, func: FuncPtr, slots: *mut Slot, count: usize) -> Result<()> {
     // SAFETY: S1, S2, S7: by the caller's promise.
     unsafe { call_slots_from(VmStore::host_context(store), store, func, slots, count) }
 }
@@ -51,20 +53,28 @@ unsafe fn call_slots_from(
     func: FuncPtr,
     slots: *mut Slot,
     count: usize,
-) -> Result<(), Pending> {
+) -> Result<()> {
     // SAFETY: S3, a function reference lives as long as its store.
-    let reference = unsafe { func.as_non_null().read() };
-    if !reference.entry.is_null() {
+    let func = unsafe { func.as_non_null().read() };
+    if !func.entry.is_null() {
         // SAFETY: S1, S2, S7: by the caller's promise; a wasm function's entry is its type's trampoline.
-        return unsafe { activation::enter(store, reference, slots) };
+        return unsafe {
+            activation::enter(store, |link| {
+                arch::enter(func.entry, func.vmctx, VmStore::host_context(store), func.code, slots.cast(), link);
+                (!(*link).is_left()).then_some(())
+            })
+        };
     }
-    let callee: *mut VmHostContext = reference.vmctx.cast();
+    let callee: *mut VmHostContext = func.vmctx.cast();
     // SAFETY: S3, without an entry it is a host function, kept alive by its store; S10, its thunk is of this store's
     // data type.
     unsafe {
         let host: Host = std::mem::transmute((*callee).host);
         match host(callee, caller, slots, count) {
-            0 => Err((*store.as_ptr()).take_pending()),
+            0 => {
+                let pending = (*store.as_ptr()).take_pending();
+                Err(pending.into_error(store.as_ref()))
+            }
             _ => Ok(()),
         }
     }
@@ -92,8 +102,7 @@ pub fn call_values<T>(
         slots[index] = value.to_slot(store.vm())?;
     }
     // SAFETY: S2, only a raw pointer to the store is alive; S7, the arguments were checked against the type.
-    unsafe { call_slots(store.pointer(), func, slots.as_mut_ptr(), count) }
-        .map_err(|pending| pending.into_error(store.vm()))?;
+    unsafe { call_slots(store.pointer(), func, slots.as_mut_ptr(), count) }?;
     for ((result, ty), slot) in results.iter_mut().zip(&ty.results).zip(slots) {
         // SAFETY: S7, the callee left a value of this type.
         *result = unsafe { Val::from_slot(store.vm(), slot, *ty) };
@@ -146,6 +155,26 @@ pub fn call_typed<T, P: WasmParams, R: WasmResults>(
     handle: TypedHandle<P, R>,
     params: P,
 ) -> Result<R> {
+    // SAFETY: S3, a function reference lives as long as its store, which is borrowed.
+    let reference = unsafe { handle.func.as_non_null().as_ref() };
+    // Fuel is passed by trampolines only.
+    if const { is_native(P::SHAPE, R::COUNT) } && !reference.entry.is_null() && !store.vm().consumes_fuel() {
+        let store = store.pointer();
+        // SAFETY: S1, S2, only a raw pointer to the store is alive but for short borrows; S7, the types were compared when
+        // the handle was made.
+        return unsafe {
+            activation::enter(store, |link| {
+                let result = match params.call::<R>(store.as_ref(), handle.func.as_non_null().as_ptr(), link) {
+                    Ok(result) => result,
+                    Err(error) => {
+                        (*store.as_ptr()).set_pending(Pending::Error(error, Vec::new()));
+                        return None;
+                    }
+                };
+                (!(*link).is_left()).then(|| R::from_native(&mut *store.as_ptr(), result))
+            })
+        };
+    }
     const { assert!(P::COUNT <= INLINE_SLOTS && R::COUNT <= INLINE_SLOTS) };
     let mut slots = [const { MaybeUninit::<Slot>::uninit() }; INLINE_SLOTS];
     let pointer: *mut Slot = slots.as_mut_ptr().cast();
@@ -154,7 +183,7 @@ pub fn call_typed<T, P: WasmParams, R: WasmResults>(
     // when the handle was made; S2, only a raw pointer to the store is alive during the call.
     unsafe {
         params.store(store.vm(), pointer)?;
-        call_slots(store.pointer(), handle.func, pointer, count).map_err(|pending| pending.into_error(store.vm()))?;
+        call_slots(store.pointer(), handle.func, pointer, count)?;
         Ok(R::load(store.vm(), pointer))
     }
 }
@@ -201,8 +230,7 @@ pub(super) fn run_start<T>(mut store: StoreContextMut<'_, T>, number: u32) -> Re
         let caller = store.vm().instance(number).context().as_ptr();
         let slots = NonNull::<Slot>::dangling().as_ptr();
         // SAFETY: S2, only raw pointers into the store are alive; S7, a start function takes and returns nothing.
-        unsafe { call_slots_from(caller, store.pointer(), func, slots, 0) }
-            .map_err(|pending| pending.into_error(store.vm()))?;
+        unsafe { call_slots_from(caller, store.pointer(), func, slots, 0) }?;
     }
     Ok(())
 }

@@ -1,13 +1,20 @@
-//! Values as they cross between host and compiled code: Rust types and [`Val`] to slots and back.
+//! Values as they cross between host and compiled code: Rust types and [`Val`] to registers and slots, and back.
 //!
-//! The traits here are what makes host functions and typed calls type-safe (S7): what a Rust type writes to a slot is
-//! what its `valtype()` says.
+//! The traits here are what makes host functions and typed calls type-safe (S7): what a Rust type gives as its `Abi`, in
+//! a register or a slot, is what its `valtype()` says.
+
+use std::ptr::NonNull;
 
 use anyhow::{Result, ensure};
+use hotfoot_abi::vmctx::{VmContext, VmFuncRef};
 use hotfoot_artifact::{HeapType, RefType, ValType};
 
+use super::activation::Activation;
+use super::hostcall::{self, Caller, HostFunc};
+use super::registers::{Abi, Shape};
 use super::slot::Slot;
 use super::store::{FuncPtr, VmStore};
+use super::sys::arch;
 use crate::func::Func;
 use crate::i31::I31;
 use crate::rooting::{GcRef, Rooted};
@@ -25,10 +32,10 @@ impl Val {
             Val::F32(bits) => Slot::from_u32(bits),
             Val::F64(bits) => Slot::from_u64(bits),
             Val::V128(value) => Slot::from_u128(value.as_u128()),
-            Val::FuncRef(func) => return func_to_slot(func.as_ref(), store),
-            Val::ExternRef(reference) => return reference_to_slot(reference.as_ref(), store),
-            Val::ExnRef(reference) => return reference_to_slot(reference.as_ref(), store),
-            Val::AnyRef(reference) => return reference_to_slot(reference.as_ref(), store),
+            Val::FuncRef(func) => Slot::from_u64(func_to_abi(func.as_ref(), store)?),
+            Val::ExternRef(reference) => Slot::from_u32(reference_to_abi(reference.as_ref(), store)?),
+            Val::ExnRef(reference) => Slot::from_u32(reference_to_abi(reference.as_ref(), store)?),
+            Val::AnyRef(reference) => Slot::from_u32(reference_to_abi(reference.as_ref(), store)?),
         })
     }
 
@@ -47,67 +54,78 @@ impl Val {
                 HeapType::Func => {
                     Val::FuncRef(FuncPtr::from_raw(slot.as_u64()).map(|func| Func::from_parts(store.id(), func)))
                 }
-                HeapType::Extern => Val::ExternRef(reference_from_slot(store, slot)),
-                HeapType::Exn => Val::ExnRef(reference_from_slot(store, slot)),
-                _ => Val::AnyRef(reference_from_slot(store, slot)),
+                HeapType::Extern => Val::ExternRef(reference_from_abi(store, slot.as_u32())),
+                HeapType::Exn => Val::ExnRef(reference_from_abi(store, slot.as_u32())),
+                _ => Val::AnyRef(reference_from_abi(store, slot.as_u32())),
             },
         }
     }
 }
 
-fn func_to_slot(func: Option<&Func>, store: &VmStore) -> Result<Slot> {
-    let Some(func) = func else { return Ok(Slot::default()) };
+#[inline]
+fn func_to_abi(func: Option<&Func>, store: &VmStore) -> Result<u64> {
+    let Some(func) = func else { return Ok(0) };
     ensure!(func.store_id() == store.id(), "a function of another store was used");
-    Ok(Slot::from_u64(func.pointer().to_raw()))
+    Ok(func.pointer().to_raw())
 }
 
-fn reference_to_slot<R: GcRef>(reference: Option<&Rooted<R>>, store: &VmStore) -> Result<Slot> {
-    let Some(reference) = reference else { return Ok(Slot::default()) };
-    Ok(Slot::from_u32(store.reference(reference.root())?))
+#[inline]
+fn func_from_abi(store: &VmStore, raw: u64) -> Option<Func> {
+    FuncPtr::from_raw(raw).map(|func| Func::from_parts(store.id(), func))
 }
 
-fn reference_from_slot<R: GcRef>(store: &mut VmStore, slot: Slot) -> Option<Rooted<R>> {
-    let reference = slot.as_u32();
+fn reference_to_abi<R: GcRef>(reference: Option<&Rooted<R>>, store: &VmStore) -> Result<u32> {
+    let Some(reference) = reference else { return Ok(0) };
+    store.reference(reference.root())
+}
+
+fn reference_from_abi<R: GcRef>(store: &mut VmStore, reference: u32) -> Option<Rooted<R>> {
     (reference != 0).then(|| Rooted::from_root(store.root(reference)))
 }
 
 /// A Rust type that stands for one WebAssembly value type.
 ///
 /// # Safety
-/// S7: `into_slot` makes, and `from_slot` expects, a value of `valtype()`.
+/// S7: `into_abi` makes, and `from_abi` expects, a value of `valtype()`.
 pub unsafe trait WasmTy: Send + Sized + 'static {
+    /// The value in a register.
+    #[doc(hidden)]
+    type Abi: Abi;
+
     /// The type.
     #[doc(hidden)]
     fn valtype() -> ValType;
 
     /// The value as it crosses to compiled code.
     #[doc(hidden)]
-    fn into_slot(self, store: &VmStore) -> Result<Slot>;
+    fn into_abi(self, store: &VmStore) -> Result<Self::Abi>;
 
     /// The value that compiled code left.
     ///
     /// # Safety
-    /// S7: the slot holds a value of this type; a reference is of this store.
+    /// S7: it is a value of this type; a reference is of this store.
     #[doc(hidden)]
-    unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self;
+    unsafe fn from_abi(store: &mut VmStore, value: Self::Abi) -> Self;
 }
 
 macro_rules! number {
-    ($($rust:ty, $wasm:ident, $value:ident => $to:expr, $slot:ident => $from:expr;)*) => {$(
+    ($($rust:ty, $wasm:ident, $abi:ty, $value:ident => $to:expr, $given:ident => $from:expr;)*) => {$(
         // SAFETY: S7, both directions use the bits of the one number.
         unsafe impl WasmTy for $rust {
+            type Abi = $abi;
+
             fn valtype() -> ValType {
                 ValType::$wasm
             }
 
             #[inline]
-            fn into_slot(self, _store: &VmStore) -> Result<Slot> {
+            fn into_abi(self, _store: &VmStore) -> Result<$abi> {
                 let $value = self;
                 Ok($to)
             }
 
             #[inline]
-            unsafe fn from_slot(_store: &mut VmStore, $slot: Slot) -> Self {
+            unsafe fn from_abi(_store: &mut VmStore, $given: $abi) -> Self {
                 $from
             }
         }
@@ -115,114 +133,139 @@ macro_rules! number {
 }
 
 number! {
-    i32, I32, value => Slot::from_u32(value as u32), slot => slot.as_u32() as i32;
-    u32, I32, value => Slot::from_u32(value), slot => slot.as_u32();
-    i64, I64, value => Slot::from_u64(value as u64), slot => slot.as_u64() as i64;
-    u64, I64, value => Slot::from_u64(value), slot => slot.as_u64();
-    f32, F32, value => Slot::from_u32(value.to_bits()), slot => f32::from_bits(slot.as_u32());
-    f64, F64, value => Slot::from_u64(value.to_bits()), slot => f64::from_bits(slot.as_u64());
-    V128, V128, value => Slot::from_u128(value.as_u128()), slot => V128::from(slot.as_u128());
+    i32, I32, u32, value => value as u32, given => given as i32;
+    u32, I32, u32, value => value, given => given;
+    i64, I64, u64, value => value as u64, given => given as i64;
+    u64, I64, u64, value => value, given => given;
+    f32, F32, f32, value => value, given => given;
+    f64, F64, f64, value => value, given => given;
+    V128, V128, arch::Vector, value => arch::vector_from_bits(value.as_u128()),
+        given => V128::from(arch::vector_to_bits(given));
 }
 
-// SAFETY: S7, null or a function of the store, which `func_to_slot` checks.
+// SAFETY: S7, null or a function of the store, which `func_to_abi` checks.
 unsafe impl WasmTy for Option<Func> {
+    type Abi = u64;
+
     fn valtype() -> ValType {
         ValType::FUNCREF
     }
 
-    fn into_slot(self, store: &VmStore) -> Result<Slot> {
-        func_to_slot(self.as_ref(), store)
+    #[inline]
+    fn into_abi(self, store: &VmStore) -> Result<u64> {
+        func_to_abi(self.as_ref(), store)
     }
 
-    unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self {
-        FuncPtr::from_raw(slot.as_u64()).map(|func| Func::from_parts(store.id(), func))
+    #[inline]
+    unsafe fn from_abi(store: &mut VmStore, value: u64) -> Self {
+        func_from_abi(store, value)
     }
 }
 
-// SAFETY: S7, a function of the store, which `func_to_slot` checks.
+// SAFETY: S7, a function of the store, which `func_to_abi` checks.
 unsafe impl WasmTy for Func {
+    type Abi = u64;
+
     fn valtype() -> ValType {
         ValType::Ref(RefType { nullable: false, heap: HeapType::Func })
     }
 
-    fn into_slot(self, store: &VmStore) -> Result<Slot> {
-        func_to_slot(Some(&self), store)
+    #[inline]
+    fn into_abi(self, store: &VmStore) -> Result<u64> {
+        func_to_abi(Some(&self), store)
     }
 
-    unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self {
-        let pointer = FuncPtr::from_raw(slot.as_u64()).expect("a reference of this type is never null");
-        Func::from_parts(store.id(), pointer)
+    #[inline]
+    unsafe fn from_abi(store: &mut VmStore, value: u64) -> Self {
+        func_from_abi(store, value).expect("a reference of this type is never null")
     }
 }
 
-// SAFETY: S7, null or a reference of the store, which `reference_to_slot` checks; a handle is of its type.
+// SAFETY: S7, null or a reference of the store, which `reference_to_abi` checks; a handle is of its type.
 unsafe impl<R: GcRef> WasmTy for Option<Rooted<R>> {
+    type Abi = u32;
+
     fn valtype() -> ValType {
         ValType::Ref(RefType { nullable: true, heap: R::HEAP })
     }
 
-    fn into_slot(self, store: &VmStore) -> Result<Slot> {
-        reference_to_slot(self.as_ref(), store)
+    fn into_abi(self, store: &VmStore) -> Result<u32> {
+        reference_to_abi(self.as_ref(), store)
     }
 
-    unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self {
-        reference_from_slot(store, slot)
+    unsafe fn from_abi(store: &mut VmStore, value: u32) -> Self {
+        reference_from_abi(store, value)
     }
 }
 
-// SAFETY: S7, a reference of the store, which `reference_to_slot` checks; a handle is of its type.
+// SAFETY: S7, a reference of the store, which `reference_to_abi` checks; a handle is of its type.
 unsafe impl<R: GcRef> WasmTy for Rooted<R> {
+    type Abi = u32;
+
     fn valtype() -> ValType {
         ValType::Ref(RefType { nullable: false, heap: R::HEAP })
     }
 
-    fn into_slot(self, store: &VmStore) -> Result<Slot> {
-        reference_to_slot(Some(&self), store)
+    fn into_abi(self, store: &VmStore) -> Result<u32> {
+        reference_to_abi(Some(&self), store)
     }
 
-    unsafe fn from_slot(store: &mut VmStore, slot: Slot) -> Self {
-        reference_from_slot(store, slot).expect("a reference of this type is never null")
+    unsafe fn from_abi(store: &mut VmStore, value: u32) -> Self {
+        reference_from_abi(store, value).expect("a reference of this type is never null")
     }
 }
 
 // SAFETY: S7, an i31 is the same in every store.
 unsafe impl WasmTy for I31 {
+    type Abi = u32;
+
     fn valtype() -> ValType {
         ValType::Ref(RefType { nullable: false, heap: HeapType::I31 })
     }
 
-    fn into_slot(self, _store: &VmStore) -> Result<Slot> {
-        Ok(Slot::from_u32(self.to_reference()))
+    fn into_abi(self, _store: &VmStore) -> Result<u32> {
+        Ok(self.to_reference())
     }
 
-    unsafe fn from_slot(_store: &mut VmStore, slot: Slot) -> Self {
-        I31::from_reference(slot.as_u32()).expect("a reference of this type is an i31")
+    unsafe fn from_abi(_store: &mut VmStore, value: u32) -> Self {
+        I31::from_reference(value).expect("a reference of this type is an i31")
     }
 }
 
 // SAFETY: S7, null or an i31, which is the same in every store.
 unsafe impl WasmTy for Option<I31> {
+    type Abi = u32;
+
     fn valtype() -> ValType {
         ValType::Ref(RefType { nullable: true, heap: HeapType::I31 })
     }
 
-    fn into_slot(self, _store: &VmStore) -> Result<Slot> {
-        Ok(Slot::from_u32(self.map_or(0, I31::to_reference)))
+    fn into_abi(self, _store: &VmStore) -> Result<u32> {
+        Ok(self.map_or(0, I31::to_reference))
     }
 
-    unsafe fn from_slot(_store: &mut VmStore, slot: Slot) -> Self {
-        I31::from_reference(slot.as_u32())
+    unsafe fn from_abi(_store: &mut VmStore, value: u32) -> Self {
+        I31::from_reference(value)
     }
 }
 
 /// Parameters of a function as one Rust type: a [`WasmTy`] or a tuple of them.
 ///
 /// # Safety
-/// S7: `store` writes, and `load` reads, `COUNT` slots of the types of `valtypes()`.
+/// S7: `store` writes, and `load` reads, `COUNT` slots of the types of `valtypes()`; `call` and `thunk` pass values of
+/// those types as `SHAPE` says.
 pub unsafe trait WasmParams: Send + Sized + 'static {
     /// How many there are.
     #[doc(hidden)]
     const COUNT: usize;
+
+    /// How they are passed in registers.
+    #[doc(hidden)]
+    const SHAPE: Shape;
+
+    /// As results of a C function, if there are not several.
+    #[doc(hidden)]
+    type Native: Copy;
 
     /// Their types.
     #[doc(hidden)]
@@ -245,6 +288,34 @@ pub unsafe trait WasmParams: Send + Sized + 'static {
     /// S7: there are `COUNT` slots that hold values of the types.
     #[doc(hidden)]
     unsafe fn load(store: &mut VmStore, slots: *const Slot) -> Self;
+
+    /// The values as a result.
+    #[doc(hidden)]
+    fn into_native(self, store: &VmStore) -> Result<Self::Native>;
+
+    /// The values that were a result.
+    ///
+    /// # Safety
+    /// S7: a result of these types, of which there are not several; a reference is of this store.
+    #[doc(hidden)]
+    unsafe fn from_native(store: &mut VmStore, result: Self::Native) -> Self;
+
+    /// Calls a function of a guest with the values in registers.
+    ///
+    /// # Safety
+    /// S1, S2, S7, S8: as `arch::enter_with_stack` asks, of a function that takes these types, and returns `R`'s, of which
+    /// there are not several.
+    #[doc(hidden)]
+    unsafe fn call<R: WasmResults>(
+        self,
+        store: &VmStore,
+        func: *const VmFuncRef,
+        activation: *mut Activation,
+    ) -> Result<R::Native>;
+
+    /// The C function that takes these values in registers and calls a host function of type `F`.
+    #[doc(hidden)]
+    fn thunk<T: 'static, R: WasmRet, F: Fn(Caller<'_, T>, Self) -> R>() -> *const u8;
 }
 
 /// Results of a function as one Rust type: a [`WasmTy`] or a tuple of them.
@@ -252,9 +323,53 @@ pub trait WasmResults: WasmParams {}
 
 impl<P: WasmParams> WasmResults for P {}
 
+/// The items of a `WasmParams` that have the values in registers: of a type `$P`, made by `$make` and taken apart by
+/// `$take`, and of the types `$A`.
+macro_rules! in_registers {
+    ($P:ty, $make:expr, $take:pat, $($A:ident)*) => {
+        const SHAPE: Shape = Shape::new(&[$($A::Abi::REGISTER),*]);
+
+        #[inline]
+        unsafe fn call<R: WasmResults>(
+            self,
+            store: &VmStore,
+            func: *const VmFuncRef,
+            activation: *mut Activation,
+        ) -> Result<R::Native> {
+            type Enter<R $(, $A)*> = unsafe extern "C" fn(*const VmFuncRef, *mut Activation $(, $A)*) -> R;
+            let $take = self;
+            $(let $A = $A.into_abi(store)?;)*
+            let enter = const { arch::enter_with_stack(Self::SHAPE.words()) };
+            // SAFETY: S7, S8, by the caller's promise; `arch` passes on registers and words on the stack as they are.
+            unsafe {
+                let enter: Enter<R::Native $(, $A::Abi)*> = std::mem::transmute(enter);
+                Ok(enter(func, activation $(, $A)*))
+            }
+        }
+
+        fn thunk<T: 'static, R: WasmRet, F: Fn(Caller<'_, T>, Self) -> R>() -> *const u8 {
+            unsafe extern "C" fn thunk<T: 'static, R: WasmRet, F: Fn(Caller<'_, T>, $P) -> R $(, $A: WasmTy)*>(
+                callee: NonNull<HostFunc<F>>,
+                caller: NonNull<VmContext>
+                $(, $A: $A::Abi)*
+            ) -> R::NativeResult {
+                // SAFETY: S7, S10: called by a guest, with a function of this type, by way of its context.
+                unsafe { hostcall::call_native(callee, caller, |store: &mut VmStore| {
+                    $(let $A = <$A as WasmTy>::from_abi(store, $A);)*
+                    $make
+                }) }
+            }
+            thunk::<T, R, F $(, $A)*> as *const u8
+        }
+    };
+}
+
 // SAFETY: S7, one value in the first slot.
+#[allow(non_snake_case, non_camel_case_types)]
 unsafe impl<A: WasmTy> WasmParams for A {
     const COUNT: usize = 1;
+
+    type Native = A::Abi;
 
     fn valtypes() -> Vec<ValType> {
         vec![A::valtype()]
@@ -268,22 +383,44 @@ unsafe impl<A: WasmTy> WasmParams for A {
     #[inline]
     unsafe fn store(self, store: &VmStore, slots: *mut Slot) -> Result<()> {
         // SAFETY: S7, by the caller's promise.
-        unsafe { slots.write(self.into_slot(store)?) };
+        unsafe { slots.write(self.into_abi(store)?.to_slot()) };
         Ok(())
     }
 
     #[inline]
     unsafe fn load(store: &mut VmStore, slots: *const Slot) -> Self {
         // SAFETY: S7, by the caller's promise.
-        unsafe { A::from_slot(store, slots.read()) }
+        unsafe { A::from_abi(store, A::Abi::from_slot(slots.read())) }
     }
+
+    #[inline]
+    fn into_native(self, store: &VmStore) -> Result<A::Abi> {
+        self.into_abi(store)
+    }
+
+    #[inline]
+    unsafe fn from_native(store: &mut VmStore, result: A::Abi) -> Self {
+        // SAFETY: S7, by the caller's promise.
+        unsafe { A::from_abi(store, result) }
+    }
+
+    in_registers!(A, A, A, A);
 }
 
 /// What a host function may return: results, or a `Result` of them.
 ///
 /// # Safety
-/// S7: `store` writes as many slots, of such types, as `valtypes()` says.
+/// S7: `store` writes as many slots, of such types, as `valtypes()` says, and `into_native_result` makes the result that they say
+/// if there are not several.
 pub unsafe trait WasmRet: Sized {
+    /// How many results there are.
+    #[doc(hidden)]
+    const RESULTS: usize;
+
+    /// The result of a C function.
+    #[doc(hidden)]
+    type NativeResult: Copy;
+
     /// The types of the results.
     #[doc(hidden)]
     fn valtypes() -> Vec<ValType>;
@@ -294,10 +431,18 @@ pub unsafe trait WasmRet: Sized {
     /// There is a writable slot for each result.
     #[doc(hidden)]
     unsafe fn store(self, store: &VmStore, slots: *mut Slot) -> Result<()>;
+
+    /// Makes the result, or hands on the error.
+    #[doc(hidden)]
+    fn into_native_result(self, store: &VmStore) -> Result<Self::NativeResult>;
 }
 
 // SAFETY: S7, as `WasmParams`.
 unsafe impl<R: WasmParams> WasmRet for R {
+    const RESULTS: usize = R::COUNT;
+
+    type NativeResult = R::Native;
+
     fn valtypes() -> Vec<ValType> {
         R::valtypes()
     }
@@ -307,10 +452,19 @@ unsafe impl<R: WasmParams> WasmRet for R {
         // SAFETY: S7, by the caller's promise.
         unsafe { WasmParams::store(self, store, slots) }
     }
+
+    #[inline]
+    fn into_native_result(self, store: &VmStore) -> Result<Self::NativeResult> {
+        WasmParams::into_native(self, store)
+    }
 }
 
 // SAFETY: S7, as the results; nothing is written for an error.
 unsafe impl<R: WasmParams> WasmRet for Result<R> {
+    const RESULTS: usize = R::COUNT;
+
+    type NativeResult = R::Native;
+
     fn valtypes() -> Vec<ValType> {
         R::valtypes()
     }
@@ -319,6 +473,11 @@ unsafe impl<R: WasmParams> WasmRet for Result<R> {
     unsafe fn store(self, store: &VmStore, slots: *mut Slot) -> Result<()> {
         // SAFETY: S7, by the caller's promise.
         unsafe { WasmParams::store(self?, store, slots) }
+    }
+
+    #[inline]
+    fn into_native_result(self, store: &VmStore) -> Result<Self::NativeResult> {
+        WasmParams::into_native(self?, store)
     }
 }
 
@@ -334,6 +493,46 @@ macro_rules! for_each_arity {
     };
 }
 pub(crate) use for_each_arity;
+
+/// The items of a `WasmParams` that have the values as one result.
+macro_rules! as_result {
+    ($A:ident) => {
+        type Native = $A::Abi;
+
+        #[inline]
+        fn into_native(self, store: &VmStore) -> Result<$A::Abi> {
+            self.0.into_abi(store)
+        }
+
+        #[inline]
+        unsafe fn from_native(store: &mut VmStore, result: $A::Abi) -> Self {
+            // SAFETY: S7, by the caller's promise.
+            (unsafe { $A::from_abi(store, result) },)
+        }
+    };
+    () => {
+        type Native = ();
+
+        #[inline]
+        fn into_native(self, _store: &VmStore) -> Result<()> {
+            Ok(())
+        }
+
+        #[inline]
+        unsafe fn from_native(_store: &mut VmStore, _result: ()) -> Self {}
+    };
+    ($($A:ident)*) => {
+        type Native = ();
+
+        fn into_native(self, _store: &VmStore) -> Result<()> {
+            unreachable!("several values are no result of a C function")
+        }
+
+        unsafe fn from_native(_store: &mut VmStore, _result: ()) -> Self {
+            unreachable!("several values are no result of a C function")
+        }
+    };
+}
 
 macro_rules! tuple {
     ($($A:ident)*) => {
@@ -358,7 +557,7 @@ macro_rules! tuple {
                 let mut index = 0;
                 $(
                     // SAFETY: S7, by the caller's promise there are as many slots.
-                    unsafe { slots.add(index).write($A.into_slot(store)?) };
+                    unsafe { slots.add(index).write($A.into_abi(store)?.to_slot()) };
                     index += 1;
                 )*
                 Ok(())
@@ -369,11 +568,14 @@ macro_rules! tuple {
                 let mut index = 0;
                 $(
                     // SAFETY: S7, by the caller's promise there are as many values.
-                    let $A = unsafe { $A::from_slot(store, slots.add(index).read()) };
+                    let $A = unsafe { <$A as WasmTy>::from_abi(store, $A::Abi::from_slot(slots.add(index).read())) };
                     index += 1;
                 )*
                 ($($A,)*)
             }
+
+            in_registers!(($($A,)*), ($($A,)*), ($($A,)*), $($A)*);
+            as_result!($($A)*);
         }
     };
 }

@@ -237,7 +237,10 @@ unsafe fn store_of(context: *mut VmContext) -> NonNull<VmStore> {
     unsafe { NonNull::new_unchecked((*context).store.cast()) }
 }
 
-/// [`Builtin::Raise`](hotfoot_abi::builtin::Builtin::Raise)
+/// [`Builtin::Raise`](hotfoot_abi::builtin::Builtin::Raise), also called by host functions that a guest called without a
+/// trampoline. Not inlined there, so that it asks for the newest activation of the thread that runs it.
+#[cold]
+#[inline(never)]
 pub unsafe extern "C" fn raise(context: *mut VmContext) -> ! {
     // SAFETY: S1, S8: called by compiled code; this frame owns nothing.
     unsafe {

@@ -3,10 +3,14 @@
 //! A host function is one reference-counted block that begins with the context compiled code passes as callee:
 //!
 //! ```text
-//!  HostFunc<F>   ┌ VmHostContext { magic, host: thunk::<F> } ┐
-//!                │ type                                      │
-//!                └ F: the closure                            ┘
+//!  HostFunc<F>   ┌ VmHostContext { magic, host, native } ┐
+//!                │ type                                  │
+//!                └ F: the closure                        ┘
 //! ```
+//!
+//! There are two ways to call it. `host` is a thunk that takes its values in slots: for the trampoline of its type, and
+//! for the host. `native`, where the closure's Rust type says the values' types and they fit, takes them in registers as
+//! the guest passes them; the guest calls it by way of `arch::host_entry`, and no trampoline is needed.
 //!
 //! The block belongs to no store: the same one serves every store whose data is a `T`. The store is found through the
 //! caller's context, so importing a host function costs a copy of 32 bytes.
@@ -15,7 +19,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -26,9 +30,12 @@ use super::activation;
 use super::border;
 use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmRet};
+use super::exception;
 use super::fiber;
+use super::registers::is_native;
 use super::slot::Slot;
 use super::store::VmStore;
+use super::sys::arch;
 use super::trap::Pending;
 use crate::engine::Engine;
 use crate::types::FuncType;
@@ -38,6 +45,8 @@ use crate::value::Val;
 #[repr(C)]
 pub struct HostFunc<F: ?Sized> {
     context: VmHostContext,
+    /// How a guest calls `native`; null if there is none.
+    entry: *const u8,
     ty: FuncType,
     func: F,
 }
@@ -67,16 +76,25 @@ impl AnyHostFunc {
         self.ty.number()
     }
 
-    /// The function as a value, called from wasm through the trampoline at `code`.
+    /// The function as a value, called from wasm through the trampoline at `code` if it needs one.
     pub(super) fn reference(&self, code: *const u8) -> VmFuncRef {
         VmFuncRef {
-            code,
+            code: if self.entry.is_null() { code } else { self.entry },
             vmctx: (&raw const self.context).cast_mut().cast(),
-            entry: std::ptr::null(),
+            entry: ptr::null(),
             type_id: self.type_id(),
             reserved: 0,
         }
     }
+}
+
+/// Whether guests of any module call this host function without a trampoline, as it is.
+///
+/// # Safety
+/// S3: it is a host function, kept alive by a store.
+pub(super) unsafe fn needs_no_trampoline(func: &VmFuncRef) -> bool {
+    // SAFETY: S3, by the caller's promise.
+    unsafe { !(*func.vmctx.cast::<VmHostContext>()).native.is_null() }
 }
 
 /// What `VmHostContext::host` points to: given the block, the caller's context, and the values.
@@ -100,8 +118,19 @@ impl<T: 'static> Caller<'_, T> {
     }
 }
 
-fn new_block<F: Send + Sync + 'static>(ty: FuncType, host: *const u8, func: F) -> Arc<AnyHostFunc> {
-    Arc::new(HostFunc { context: VmHostContext { magic: HOST_MAGIC, reserved: 0, host }, ty, func })
+/// How a guest can call a host function without a trampoline.
+struct Native {
+    entry: *const u8,
+    thunk: *const u8,
+}
+
+impl Native {
+    const NONE: Native = Native { entry: ptr::null(), thunk: ptr::null() };
+}
+
+fn new_block<F: Send + Sync + 'static>(ty: FuncType, host: *const u8, native: Native, func: F) -> Arc<AnyHostFunc> {
+    let context = VmHostContext { magic: HOST_MAGIC, reserved: 0, host, native: native.thunk };
+    Arc::new(HostFunc { context, entry: native.entry, ty, func })
 }
 
 /// A host function from a closure whose Rust type says the function type.
@@ -113,7 +142,14 @@ where
     F: Fn(Caller<'_, T>, P) -> R + Send + Sync + 'static,
 {
     let ty = FuncType::from_raw(engine, artifact::FuncType { params: P::valtypes(), results: R::valtypes() });
-    new_block(ty, typed_thunk::<T, P, R, F> as *const u8, func)
+    let native = match P::SHAPE.stack_words {
+        // Fuel is passed by trampolines only.
+        Some(words) if is_native(P::SHAPE, R::RESULTS) && !engine.tunables().consume_fuel => {
+            Native { entry: arch::host_entry_with_stack(words), thunk: P::thunk::<T, R, F>() }
+        }
+        _ => Native::NONE,
+    };
+    new_block(ty, typed_thunk::<T, P, R, F> as *const u8, native, func)
 }
 
 /// What a host function that may wait returns: its results, or that the call ended before.
@@ -121,6 +157,10 @@ struct Awaited<R>(Result<R>);
 
 // SAFETY: S7, as the results; nothing is written for an error.
 unsafe impl<R: WasmRet> WasmRet for Awaited<R> {
+    const RESULTS: usize = R::RESULTS;
+
+    type NativeResult = R::NativeResult;
+
     fn valtypes() -> Vec<artifact::ValType> {
         R::valtypes()
     }
@@ -128,6 +168,10 @@ unsafe impl<R: WasmRet> WasmRet for Awaited<R> {
     unsafe fn store(self, store: &VmStore, slots: *mut Slot) -> Result<()> {
         // SAFETY: S7, by the caller's promise.
         unsafe { self.0?.store(store, slots) }
+    }
+
+    fn into_native_result(self, store: &VmStore) -> Result<R::NativeResult> {
+        self.0?.into_native_result(store)
     }
 }
 
@@ -172,7 +216,7 @@ where
     T: 'static,
     F: Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
 {
-    new_block(ty, untyped_thunk::<T, F> as *const u8, func)
+    new_block(ty, untyped_thunk::<T, F> as *const u8, Native::NONE, func)
 }
 
 /// What an [`observed`] host function holds.
@@ -188,14 +232,15 @@ where
     O: Fn(&mut Caller<'_, T>) + Send + Sync + 'static,
 {
     let ty = func.ty().clone();
-    new_block(ty, observed_thunk::<T, O> as *const u8, Observed { func, observer })
+    new_block(ty, observed_thunk::<T, O> as *const u8, Native::NONE, Observed { func, observer })
 }
 
-/// Runs the body of a thunk; an error or panic becomes pending, and the result tells the trampoline to unwind.
+/// Runs the body of a thunk; an error or panic becomes pending, and there is no result.
 ///
 /// # Safety
 /// S1, S2: `caller` is the context of the guest, or host, that called and now waits.
-unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -> u8 {
+#[inline]
+unsafe fn guard<R>(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<R>) -> Option<R> {
     // SAFETY: S1, a context's store pointer is never null.
     let store = unsafe { NonNull::new_unchecked(caller.as_ref().store.cast::<VmStore>()) };
     // SAFETY: S2, one field, and nobody else uses it now.
@@ -217,13 +262,44 @@ unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -
     // SAFETY: S2, a short exclusive borrow; what the host function was given or made is no longer used.
     unsafe { (*store.as_ptr()).leave_scope(scope) };
     match outcome {
-        Ok(Ok(())) => return 1,
+        Ok(Ok(result)) => return Some(result),
         // SAFETY: S9, the trampoline recorded where the guest stands.
         Ok(Err(error)) => unsafe { VmStore::set_pending_host_error(store, error) },
         // SAFETY: S2, a short exclusive borrow.
         Err(panic) => unsafe { (*store.as_ptr()).set_pending(Pending::Panic(panic)) },
     }
-    0
+    None
+}
+
+/// Calls a host function with what `load` makes of its arguments; if it fails, the guest that called is left.
+///
+/// # Safety
+/// S3, S10: as in [`typed_thunk`]. S7: `load` gives the parameters of the function's type. S8: called by a thunk that owns
+/// nothing and that a guest called through `arch::host_entry`, which recorded where the guest stands.
+#[inline]
+pub(super) unsafe fn call_native<T, P, R, F>(
+    callee: NonNull<HostFunc<F>>,
+    caller: NonNull<VmContext>,
+    load: impl FnOnce(&mut VmStore) -> P,
+) -> R::NativeResult
+where
+    T: 'static,
+    R: WasmRet,
+    F: Fn(Caller<'_, T>, P) -> R,
+{
+    // SAFETY: S3, S7, S8, S10: by the caller's promise.
+    unsafe {
+        let result = guard(caller, || {
+            let mut call = Caller::new(caller);
+            let params = load(call.store.vm());
+            let results = (callee.as_ref().func)(call, params);
+            results.into_native_result(StoreContextMut::<T>::from_caller(caller).vm())
+        });
+        match result {
+            Some(result) => result,
+            None => exception::raise(caller.as_ptr()),
+        }
+    }
 }
 
 unsafe extern "C" fn typed_thunk<T, P, R, F>(
@@ -247,6 +323,8 @@ where
             let results = (callee.as_ref().func)(call, params);
             results.store(StoreContextMut::<T>::from_caller(caller).vm(), slots)
         })
+        .is_some()
+        .into()
     }
 }
 
@@ -268,7 +346,7 @@ where
             (observed.observer)(&mut Caller::new(caller));
             Ok(())
         });
-        if told == 0 {
+        if told.is_none() {
             return 0;
         }
         let context = &raw const observed.func.context;
@@ -308,5 +386,7 @@ where
             }
             Ok(())
         })
+        .is_some()
+        .into()
     }
 }

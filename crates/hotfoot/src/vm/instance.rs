@@ -17,7 +17,7 @@ use super::builtins;
 use super::exception::TagPtr;
 use super::gc::holds_objects;
 use super::home::Home;
-use super::hostcall::AnyHostFunc;
+use super::hostcall::{self, AnyHostFunc};
 use super::memory::{LinearMemory, MemoryData};
 use super::shared::SharedLinearMemory;
 use super::slot::Slot;
@@ -371,7 +371,7 @@ impl VmStore {
                 match import {
                     ImportValue::Func(func) => {
                         let mut func = func.as_non_null().read();
-                        if func.entry.is_null() {
+                        if func.entry.is_null() && !hostcall::needs_no_trampoline(&func) {
                             func.code = module.host_trampoline(func.type_id);
                         }
                         at(layout.imported_func(funcs)).cast().write(func);

@@ -41,6 +41,12 @@ impl VmStore {
         }
     }
 
+    /// Whether the code of this store's engine consumes fuel.
+    #[inline]
+    pub(super) fn consumes_fuel(&self) -> bool {
+        self.watches.has(Watches::FUEL)
+    }
+
     /// Keeps what the fuel's register held when a guest was interrupted. Async-signal-safe.
     ///
     /// # Safety

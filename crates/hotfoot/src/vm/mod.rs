@@ -18,7 +18,7 @@
 //!  types       what compiled code reads about the engine's types
 //!  constant    constant expressions, when an instance is made
 //!  call        host → wasm            hostcall   wasm → host
-//!  convert     values to slots (slot) and back
+//!  convert     values to registers (registers) and slots (slot), and back
 //!  exception   exceptions, from throw to handler
 //!  gc          objects that are garbage-collected: host values, exceptions, structs, arrays
 //!  builtins    the runtime's functions that compiled code calls
@@ -53,6 +53,7 @@ pub mod memory;
 pub mod meter;
 pub mod parking;
 pub mod pre;
+pub mod registers;
 pub mod shared;
 pub mod slot;
 pub mod snapshot;

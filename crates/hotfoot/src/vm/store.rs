@@ -418,10 +418,12 @@ impl VmStore {
     /// Adds a host function as a value of this store.
     pub fn new_host_func(&mut self, func: Arc<AnyHostFunc>) -> FuncPtr {
         let mut reference = Box::new(func.reference(std::ptr::null()));
-        // SAFETY: S9, the index is only replaced by `add_code`, which needs the store exclusively.
-        let index = unsafe { &*self.code_index.load(Ordering::Acquire) };
-        let trampolines = index.modules().map(|module| module.host_trampoline(reference.type_id));
-        reference.code = { trampolines }.find(|code| !code.is_null()).unwrap_or(std::ptr::null());
+        if reference.code.is_null() {
+            // SAFETY: S9, the index is only replaced by `add_code`, which needs the store exclusively.
+            let index = unsafe { &*self.code_index.load(Ordering::Acquire) };
+            let trampolines = index.modules().map(|module| module.host_trampoline(reference.type_id));
+            reference.code = { trampolines }.find(|code| !code.is_null()).unwrap_or(std::ptr::null());
+        }
         let pointer = NonNull::from(&mut *reference);
         self.host_funcs.push(reference);
         self.kept_funcs.push(func);

@@ -24,6 +24,7 @@ mod page_sizes;
 mod panics;
 mod reentrancy;
 mod references;
+mod registers;
 mod source_lines;
 mod stack;
 mod stores;

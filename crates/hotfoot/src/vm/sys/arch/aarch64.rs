@@ -3,18 +3,70 @@
 //! `enter` saves x19–x28, d8–d15, the frame pointer and the link register; `unwind` restores them.
 
 use std::arch::naked_asm;
+use std::mem::offset_of;
 
+use hotfoot_abi::stub::STUB_SIZE;
+use hotfoot_abi::vmctx::{VmContext, VmFuncRef, VmHostContext, offsets};
 use libc::ucontext_t;
 
 use crate::vm::activation::Activation;
 use crate::vm::lazy;
-use hotfoot_abi::stub::STUB_SIZE;
-use hotfoot_abi::vmctx::VmContext;
 
 /// Distance from the stack pointer that `enter` saves to the frame pointer that it sets.
 pub const ENTRY_FRAME_OFFSET: usize = 0;
 
-/// Calls the entry trampoline `entry(callee, caller, code, slots)`. Returns 0 when it returns, 1 when `unwind` left it.
+/// A 128-bit vector in a register.
+pub type Vector = std::arch::aarch64::uint8x16_t;
+
+/// The vector with these bits.
+#[inline(always)]
+pub fn vector_from_bits(bits: u128) -> Vector {
+    // SAFETY: S7, both are 16 bytes of which any are valid.
+    unsafe { std::mem::transmute(bits) }
+}
+
+/// The bits of a vector.
+#[inline(always)]
+pub fn vector_to_bits(vector: Vector) -> u128 {
+    // SAFETY: S7, both are 16 bytes of which any are valid.
+    unsafe { std::mem::transmute(vector) }
+}
+
+/// Integers and references that are passed in registers, after the two contexts.
+pub const INTEGER_REGISTERS: usize = 4;
+/// Floats and vectors that are passed in registers.
+pub const FLOAT_REGISTERS: usize = 8;
+/// Words that are passed on the stack at most, after those in registers: the conventions agree on none.
+pub const MAX_STACK_WORDS: usize = 0;
+
+/// The first part of `enter…`: saves what compiled code does not.
+macro_rules! save_registers {
+    ($activation:literal) => {
+        concat!(
+            "stp x29, x30, [sp, #-160]!\nmov x29, sp\n",
+            "stp x19, x20, [sp, #16]\nstp x21, x22, [sp, #32]\nstp x23, x24, [sp, #48]\n",
+            "stp x25, x26, [sp, #64]\nstp x27, x28, [sp, #80]\n",
+            "stp d8, d9, [sp, #96]\nstp d10, d11, [sp, #112]\nstp d12, d13, [sp, #128]\nstp d14, d15, [sp, #144]\n",
+            "mov x9, sp\nstr x9, [",
+            $activation,
+            ", #{sp}]"
+        )
+    };
+}
+
+/// The last part of `enter…` and [`unwind`]: restores that, and returns.
+macro_rules! restore_and_return {
+    () => {
+        concat!(
+            "ldp x19, x20, [sp, #16]\nldp x21, x22, [sp, #32]\nldp x23, x24, [sp, #48]\n",
+            "ldp x25, x26, [sp, #64]\nldp x27, x28, [sp, #80]\n",
+            "ldp d8, d9, [sp, #96]\nldp d10, d11, [sp, #112]\nldp d12, d13, [sp, #128]\nldp d14, d15, [sp, #144]\n",
+            "ldp x29, x30, [sp], #160\nret"
+        )
+    };
+}
+
+/// Calls the entry trampoline `entry(callee, caller, code, slots)`.
 ///
 /// # Safety
 /// The arguments are as [`hotfoot_abi::call`] says; `activation` lives until this returns and is the thread's current.
@@ -26,67 +78,105 @@ pub unsafe extern "C" fn enter(
     code: *const u8,
     slots: *mut u8,
     activation: *mut Activation,
-) -> u64 {
+) {
     naked_asm!(
-        "stp x29, x30, [sp, #-160]!",
-        "mov x29, sp",
-        "stp x19, x20, [sp, #16]",
-        "stp x21, x22, [sp, #32]",
-        "stp x23, x24, [sp, #48]",
-        "stp x25, x26, [sp, #64]",
-        "stp x27, x28, [sp, #80]",
-        "stp d8, d9, [sp, #96]",
-        "stp d10, d11, [sp, #112]",
-        "stp d12, d13, [sp, #128]",
-        "stp d14, d15, [sp, #144]",
-        "mov x9, sp",
-        "str x9, [x5, #{sp}]",
+        save_registers!("x5"),
         "mov x9, x0",
         "mov x0, x1",
         "mov x1, x2",
         "mov x2, x3",
         "mov x3, x4",
         "blr x9",
-        "mov x0, #0",
-        "ldp x19, x20, [sp, #16]",
-        "ldp x21, x22, [sp, #32]",
-        "ldp x23, x24, [sp, #48]",
-        "ldp x25, x26, [sp, #64]",
-        "ldp x27, x28, [sp, #80]",
-        "ldp d8, d9, [sp, #96]",
-        "ldp d10, d11, [sp, #112]",
-        "ldp d12, d13, [sp, #128]",
-        "ldp d14, d15, [sp, #144]",
-        "ldp x29, x30, [sp], #160",
-        "ret",
+        restore_and_return!(),
         sp = const Activation::ENTRY_SP_OFFSET,
     )
 }
 
-/// Leaves compiled code: `enter` of this activation returns 1.
+/// Calls a function with the arguments that follow these two, which are all in registers, and returns its result. To be
+/// called as `extern "C" fn(*const VmFuncRef, *mut Activation, arguments…) -> result`. Compiled code begins with `x2`, for
+/// arguments and for results, where C begins with `x0`.
 ///
 /// # Safety
-/// The activation is the thread's current, its `enter` has not returned, and no frame between here and there owns
+/// S7: the arguments and the result are what the function takes and returns. `activation` lives until this returns and is
+/// the thread's current.
+#[unsafe(naked)]
+unsafe extern "C" fn enter_with_registers(func: *const VmFuncRef, activation: *mut Activation) {
+    naked_asm!(
+        save_registers!("x1"),
+        "mov x7, x5",
+        "mov x6, x4",
+        "mov x5, x3",
+        "mov x4, x2",
+        "ldr x9, [x0, #{code}]",
+        "ldr x3, [x1, #{caller}]",
+        "ldr x2, [x0, #{vmctx}]",
+        "blr x9",
+        "mov x0, x2",
+        restore_and_return!(),
+        sp = const Activation::ENTRY_SP_OFFSET,
+        caller = const Activation::CALLER_OFFSET,
+        code = const offsets::FUNCREF_CODE,
+        vmctx = const offsets::FUNCREF_VMCTX,
+    )
+}
+
+/// [`enter_with_registers`]; no words can be on the stack.
+pub const fn enter_with_stack(_words: usize) -> unsafe extern "C" fn(*const VmFuncRef, *mut Activation) {
+    enter_with_registers
+}
+
+/// Leaves compiled code: `enter…` of this activation returns, with a result that means nothing, and the activation says so.
+///
+/// # Safety
+/// The activation is the thread's current, its `enter…` has not returned, and no frame between here and there owns
 /// anything.
 #[unsafe(naked)]
 pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
     naked_asm!(
         "ldr x9, [x0, #{sp}]",
         "mov sp, x9",
-        "mov x0, #1",
-        "ldp x19, x20, [sp, #16]",
-        "ldp x21, x22, [sp, #32]",
-        "ldp x23, x24, [sp, #48]",
-        "ldp x25, x26, [sp, #64]",
-        "ldp x27, x28, [sp, #80]",
-        "ldp d8, d9, [sp, #96]",
-        "ldp d10, d11, [sp, #112]",
-        "ldp d12, d13, [sp, #128]",
-        "ldp d14, d15, [sp, #144]",
-        "ldp x29, x30, [sp], #160",
-        "ret",
+        "mov w9, #1",
+        "strb w9, [x0, #{left}]",
+        restore_and_return!(),
         sp = const Activation::ENTRY_SP_OFFSET,
+        left = const Activation::LEFT_OFFSET,
     )
+}
+
+/// A host function as compiled code calls it: records where the guest stands, as a trampoline does, and calls
+/// [`VmHostContext::native`](hotfoot_abi::vmctx::VmHostContext) of the callee with the arguments in C's registers.
+///
+/// # Safety
+/// Only compiled code calls this; S7: the function takes and returns what the guest passes and expects.
+#[unsafe(naked)]
+unsafe extern "C" fn host_entry() {
+    naked_asm!(
+        "ldr x9, [x3, #{store}]",
+        "str x29, [x9, #{fp}]",
+        "str x30, [x9, #{pc}]",
+        "stp x29, x30, [sp, #-16]!",
+        "mov x29, sp",
+        "mov x0, x2",
+        "mov x1, x3",
+        "mov x2, x4",
+        "mov x3, x5",
+        "mov x4, x6",
+        "mov x5, x7",
+        "ldr x9, [x0, #{native}]",
+        "blr x9",
+        "mov x2, x0",
+        "ldp x29, x30, [sp], #16",
+        "ret",
+        store = const offsets::VMCTX_STORE,
+        fp = const offsets::STORE_LAST_EXIT_FP,
+        pc = const offsets::STORE_LAST_EXIT_PC,
+        native = const offset_of!(VmHostContext, native),
+    )
+}
+
+/// [`host_entry`]; no words can be on the stack.
+pub fn host_entry_with_stack(_words: usize) -> *const u8 {
+    host_entry as *const u8
 }
 
 /// Continues compiled code at a handler of exceptions, with the two words that it gets and the store's fuel.

@@ -8,22 +8,70 @@
 //!     saved rbp            ◀ rbp of `enter`: the frame at which backtraces stop
 //!     rbx r12 r13 r14 r15
 //!     (8 bytes to align)   ◀ kept in the activation: where `unwind` sets rsp
-//!     entry trampoline, compiled code, …
+//!     entry trampoline, or what does not fit in registers
+//!     compiled code, …
 //! ```
+//!
+//! Compiled code takes its arguments in the registers of the C convention, and returns one result where C does. So a call
+//! with the right C signature needs no trampoline, in either direction: [`enter_with_registers`] and [`host_entry`] only
+//! do what trampolines do besides. But compiled functions pop those arguments that are on the stack.
 
 use std::arch::naked_asm;
+use std::mem::offset_of;
 
+use hotfoot_abi::stub::STUB_SIZE;
+use hotfoot_abi::vmctx::{VmContext, VmFuncRef, VmHostContext, offsets};
 use libc::ucontext_t;
 
 use crate::vm::activation::Activation;
 use crate::vm::lazy;
-use hotfoot_abi::stub::STUB_SIZE;
-use hotfoot_abi::vmctx::VmContext;
 
 /// Distance from the stack pointer that `enter` saves to the frame pointer that it sets.
 pub const ENTRY_FRAME_OFFSET: usize = 48;
 
-/// Calls the entry trampoline `entry(callee, caller, code, slots)`. Returns 0 when it returns, 1 when `unwind` left it.
+/// A 128-bit vector in a register.
+pub type Vector = std::arch::x86_64::__m128i;
+
+/// The vector with these bits.
+#[inline(always)]
+pub fn vector_from_bits(bits: u128) -> Vector {
+    // SAFETY: S7, both are 16 bytes of which any are valid.
+    unsafe { std::mem::transmute(bits) }
+}
+
+/// The bits of a vector.
+#[inline(always)]
+pub fn vector_to_bits(vector: Vector) -> u128 {
+    // SAFETY: S7, both are 16 bytes of which any are valid.
+    unsafe { std::mem::transmute(vector) }
+}
+
+/// Integers and references that are passed in registers, after the two contexts.
+pub const INTEGER_REGISTERS: usize = 4;
+/// Floats and vectors that are passed in registers.
+pub const FLOAT_REGISTERS: usize = 8;
+/// Words that are passed on the stack at most, after those in registers.
+pub const MAX_STACK_WORDS: usize = 8;
+
+/// The first part of `enter…`: saves what compiled code does not.
+macro_rules! save_registers {
+    ($activation:literal) => {
+        concat!(
+            "push rbp\nmov rbp, rsp\npush rbx\npush r12\npush r13\npush r14\npush r15\nsub rsp, 8\nmov [",
+            $activation,
+            " + {sp}], rsp"
+        )
+    };
+}
+
+/// The last part of `enter…` and [`unwind`]: restores that, and returns.
+macro_rules! restore_and_return {
+    () => {
+        "add rsp, 8\npop r15\npop r14\npop r13\npop r12\npop rbx\npop rbp\nret"
+    };
+}
+
+/// Calls the entry trampoline `entry(callee, caller, code, slots)`.
 ///
 /// # Safety
 /// The arguments are as [`hotfoot_abi::call`] says; `activation` lives until this returns and is the thread's current.
@@ -35,56 +83,155 @@ pub unsafe extern "C" fn enter(
     code: *const u8,
     slots: *mut u8,
     activation: *mut Activation,
-) -> u64 {
+) {
     naked_asm!(
-        "push rbp",
-        "mov rbp, rsp",
-        "push rbx",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "sub rsp, 8",
-        "mov [r9 + {sp}], rsp",
+        save_registers!("r9"),
         "mov rax, rdi",
         "mov rdi, rsi",
         "mov rsi, rdx",
         "mov rdx, rcx",
         "mov rcx, r8",
         "call rax",
-        "xor eax, eax",
-        "add rsp, 8",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
-        "ret",
+        restore_and_return!(),
         sp = const Activation::ENTRY_SP_OFFSET,
     )
 }
 
-/// Leaves compiled code: `enter` of this activation returns 1.
+/// Calls a function with the arguments that follow these two, which are all in registers, and returns its result. To be
+/// called as `extern "C" fn(*const VmFuncRef, *mut Activation, arguments…) -> result`.
 ///
 /// # Safety
-/// The activation is the thread's current, its `enter` has not returned, and no frame between here and there owns
+/// S7: the arguments and the result are what the function takes and returns. `activation` lives until this returns and is
+/// the thread's current.
+#[unsafe(naked)]
+pub unsafe extern "C" fn enter_with_registers(func: *const VmFuncRef, activation: *mut Activation) {
+    naked_asm!(
+        save_registers!("rsi"),
+        "mov rax, [rdi + {code}]",
+        "mov rdi, [rdi + {vmctx}]",
+        "mov rsi, [rsi + {caller}]",
+        "call rax",
+        restore_and_return!(),
+        sp = const Activation::ENTRY_SP_OFFSET,
+        caller = const Activation::CALLER_OFFSET,
+        code = const offsets::FUNCREF_CODE,
+        vmctx = const offsets::FUNCREF_VMCTX,
+    )
+}
+
+/// As [`enter_with_registers`], with `PAIRS` times two words of arguments on the stack.
+///
+/// # Safety
+/// As [`enter_with_registers`].
+#[unsafe(naked)]
+unsafe extern "C" fn enter_with_pairs<const PAIRS: usize>(func: *const VmFuncRef, activation: *mut Activation) {
+    naked_asm!(
+        save_registers!("rsi"),
+        // Each push moves the stack pointer to the next word.
+        ".rept {bytes} / 8",
+        "push [rsp + {bytes} + 8 + {frame}]",
+        ".endr",
+        "mov rax, [rdi + {code}]",
+        "mov rdi, [rdi + {vmctx}]",
+        "mov rsi, [rsi + {caller}]",
+        "call rax",
+        "lea rsp, [rbp - {frame}]",
+        restore_and_return!(),
+        sp = const Activation::ENTRY_SP_OFFSET,
+        caller = const Activation::CALLER_OFFSET,
+        code = const offsets::FUNCREF_CODE,
+        vmctx = const offsets::FUNCREF_VMCTX,
+        frame = const ENTRY_FRAME_OFFSET,
+        bytes = const PAIRS * 16,
+    )
+}
+
+/// [`enter_with_registers`] for a function with so many words of arguments on the stack.
+pub const fn enter_with_stack(words: usize) -> unsafe extern "C" fn(*const VmFuncRef, *mut Activation) {
+    match words.div_ceil(2) {
+        0 => enter_with_registers,
+        1 => enter_with_pairs::<1>,
+        2 => enter_with_pairs::<2>,
+        3 => enter_with_pairs::<3>,
+        _ => enter_with_pairs::<4>,
+    }
+}
+
+/// Leaves compiled code: `enter…` of this activation returns, with a result that means nothing, and the activation says so.
+///
+/// # Safety
+/// The activation is the thread's current, its `enter…` has not returned, and no frame between here and there owns
 /// anything.
 #[unsafe(naked)]
 pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
     naked_asm!(
         "mov rsp, [rdi + {sp}]",
-        "mov eax, 1",
-        "add rsp, 8",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
-        "ret",
+        "mov byte ptr [rdi + {left}], 1",
+        restore_and_return!(),
         sp = const Activation::ENTRY_SP_OFFSET,
+        left = const Activation::LEFT_OFFSET,
     )
+}
+
+/// Records where the guest stands that called: what a trampoline out of compiled code does first.
+macro_rules! record_exit {
+    () => {
+        "mov rax, [rsi + {store}]\nmov [rax + {fp}], rbp\nmov r10, [rsp]\nmov [rax + {pc}], r10"
+    };
+}
+
+/// A host function as compiled code calls it: goes to [`VmHostContext::native`](hotfoot_abi::vmctx::VmHostContext) of
+/// the callee with arguments and result as they are, all of them in registers.
+///
+/// # Safety
+/// Only compiled code calls this; S7: the function takes and returns what the guest passes and expects.
+#[unsafe(naked)]
+pub unsafe extern "C" fn host_entry() {
+    naked_asm!(
+        record_exit!(),
+        "jmp [rdi + {native}]",
+        store = const offsets::VMCTX_STORE,
+        fp = const offsets::STORE_LAST_EXIT_FP,
+        pc = const offsets::STORE_LAST_EXIT_PC,
+        native = const offset_of!(VmHostContext, native),
+    )
+}
+
+/// As [`host_entry`], with `PAIRS` times two words of arguments on the stack.
+///
+/// # Safety
+/// As [`host_entry`].
+#[unsafe(naked)]
+unsafe extern "C" fn host_entry_with_pairs<const PAIRS: usize>() {
+    naked_asm!(
+        record_exit!(),
+        "push rbp",
+        "mov rbp, rsp",
+        // Each push moves the stack pointer to the next word.
+        ".rept {bytes} / 8",
+        "push [rsp + {bytes} + 8]",
+        ".endr",
+        "call [rdi + {native}]",
+        "mov rsp, rbp",
+        "pop rbp",
+        "ret {bytes}",
+        store = const offsets::VMCTX_STORE,
+        fp = const offsets::STORE_LAST_EXIT_FP,
+        pc = const offsets::STORE_LAST_EXIT_PC,
+        native = const offset_of!(VmHostContext, native),
+        bytes = const PAIRS * 16,
+    )
+}
+
+/// [`host_entry`] for a function with so many words of arguments on the stack.
+pub fn host_entry_with_stack(words: usize) -> *const u8 {
+    match words.div_ceil(2) {
+        0 => host_entry as *const u8,
+        1 => host_entry_with_pairs::<1> as *const u8,
+        2 => host_entry_with_pairs::<2> as *const u8,
+        3 => host_entry_with_pairs::<3> as *const u8,
+        _ => host_entry_with_pairs::<4> as *const u8,
+    }
 }
 
 /// Continues compiled code at a handler of exceptions, with the two words that it gets and the store's fuel.
