@@ -3,10 +3,12 @@
 use anyhow::{Context, Result};
 use hotfoot::Store;
 
+use crate::options::Options;
+use crate::table::{Table, Unit};
 use crate::{guests, ours};
 
 /// Resident bytes of this process that are not of files.
-fn resident() -> Result<f64> {
+pub fn resident() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/smaps_rollup")?;
     let field = |name: &str| -> Result<f64> {
         let line = status.lines().find(|line| line.starts_with(name)).context("no such field")?;
@@ -15,12 +17,16 @@ fn resident() -> Result<f64> {
     field("Private_Dirty:")
 }
 
-/// Prints kilobytes an instance, alive and idle, and after [`hotfoot::Engine::trim`].
-pub fn report(quick: bool) -> Result<()> {
-    let count = if quick { 50 } else { 90 };
-    println!("{:<30} {:>14} {:>14} {:>14}", "KiB an instance", "alive", "idle", "trimmed");
-    for guest in guests::all() {
-        let (engine, pre) = ours::prepare(&guest)?;
+/// One table: bytes an instance, alive and idle, and after [`hotfoot::Engine::trim`].
+pub fn tables(options: &Options) -> Result<Vec<Table>> {
+    let count = if options.quick { 50 } else { 90 };
+    let mut table = Table::new("density", "memory of one instance, of many", Unit::Bytes)
+        .ours("alive", "has run")
+        .ours("idle", "dropped, kept warm in the pool")
+        .ours("trimmed", "idle, after Engine::trim");
+    table.note(format!("Private dirty memory of the process with {count} instances more, divided by their number."));
+    for guest in guests::all().iter().filter(|guest| options.wants("density", &guest.name)) {
+        let (engine, pre) = ours::prepare(guest)?;
         // One to make what all share.
         ours::run(&engine, &pre)?;
         let before = resident()?;
@@ -36,8 +42,8 @@ pub fn report(quick: bool) -> Result<()> {
         let idle = resident()?;
         engine.trim();
         let trimmed = resident()?;
-        let each = |bytes: f64| (bytes - before).max(0.0) / 1024.0 / f64::from(count);
-        println!("{:<30} {:>14.1} {:>14.1} {:>14.1}", guest.name, each(used), each(idle), each(trimmed));
+        let each = |bytes: f64| vec![(bytes - before).max(0.0) / f64::from(count)];
+        table.row(&guest.name, [each(used), each(idle), each(trimmed)]);
     }
-    Ok(())
+    Ok(vec![table])
 }

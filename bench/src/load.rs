@@ -4,8 +4,8 @@
 //!  cargo run --release -- --load [--quick]
 //! ```
 //!
-//! Both map a file that they made themselves and that is in the page cache. The table shows the median time of one
-//! `deserialize_file`, in turns, without dropping the module.
+//! Both map a file that they made themselves and that is in the page cache. A time is that of one `deserialize_file`,
+//! in turns, without dropping the module.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use wasm_encoder::{
-    CodeSection, ConstExpr, ElementSection, Elements, ExportKind, ExportSection, Function, FunctionSection, IndirectNameMap,
-    MemorySection, MemoryType, NameMap, NameSection, RefType, TableSection, TableType, TypeSection, ValType,
+    CodeSection, ConstExpr, ElementSection, Elements, ExportKind, ExportSection, Function, FunctionSection,
+    IndirectNameMap, MemorySection, MemoryType, NameMap, NameSection, RefType, TableSection, TableType, TypeSection,
+    ValType,
 };
+
+use crate::options::Options;
+use crate::table::{Table, Unit};
 
 /// Sizes of the modules in functions.
 const SIZES: [u32; 4] = [10, 1_000, 10_000, 30_000];
@@ -23,51 +27,49 @@ const SIZES: [u32; 4] = [10, 1_000, 10_000, 30_000];
 /// Loads of one before it is the other's turn.
 const BATCH: usize = 10;
 
-/// Prints the table.
-pub fn report(quick: bool) -> Result<()> {
-    let rounds = if quick { 20 } else { 200 };
-    println!("{:<28} {:>10} {:>12} {:>9}   artifacts", "load, median", "hotfoot", "peer", "peer/ours");
+/// Two tables: the time of one load, and the artifacts' sizes.
+pub fn tables(options: &Options) -> Result<Vec<Table>> {
+    let settings = "deserialize_file of an artifact of its own";
+    let columns = |table: Table| table.ours("hotfoot", settings).peer("Wasmtime", settings);
+    let mut times = columns(Table::new("load", "loading an artifact from its file", Unit::Nanoseconds));
+    let mut sizes = columns(Table::new("artifact size", "bytes of the artifact's file", Unit::Bytes));
     for (label, exports) in [("", 10), (", each exported", 1)] {
         for size in SIZES {
+            let name = format!("{size} functions{label}");
+            if !options.wants("load", &name) {
+                continue;
+            }
             let wasm = module(size, exports);
             let folder = std::env::temp_dir();
-            let [ours, peer] = ["hotfoot", "peer"].map(|who| folder.join(format!("bench-load-{who}-{}", std::process::id())));
-            let row = measure(&wasm, &ours, &peer, rounds);
-            let sizes = [&ours, &peer].map(|path| std::fs::metadata(path).map_or(0, |file| file.len()));
+            let [ours, peer] =
+                ["hotfoot", "peer"].map(|who| folder.join(format!("bench-load-{who}-{}", std::process::id())));
+            let row = measure(&wasm, &ours, &peer, options.rounds(200, 20));
+            let lengths = [&ours, &peer].map(|path| vec![std::fs::metadata(path).map_or(0, |file| file.len()) as f64]);
             for path in [&ours, &peer] {
                 let _ = std::fs::remove_file(path);
             }
-            let [ours, peer] = row?;
-            println!(
-                "{:<28} {:>7.1} µs {:>9.1} µs {:>8.1}×   {:.1} and {:.1} MB",
-                format!("{size} functions{label}"),
-                ours.as_nanos() as f64 / 1e3,
-                peer.as_nanos() as f64 / 1e3,
-                peer.as_secs_f64() / ours.as_secs_f64(),
-                sizes[0] as f64 / 1e6,
-                sizes[1] as f64 / 1e6,
-            );
+            times.row(&name, row?);
+            sizes.row(name, lengths);
         }
     }
-    Ok(())
+    Ok(vec![times, sizes])
 }
 
-fn measure(wasm: &[u8], ours: &PathBuf, peer: &PathBuf, rounds: usize) -> Result<[Duration; 2]> {
+fn measure(wasm: &[u8], ours: &PathBuf, peer: &PathBuf, rounds: usize) -> Result<[Vec<f64>; 2]> {
     let (mut load_ours, mut load_peer) = (prepare_ours(wasm, ours)?, prepare_peer(wasm, peer)?);
     let mut times = [const { Vec::new() }; 2];
     // In turns, but several of each: what one does to the processor's caches is not the other's.
     for _ in 0..rounds.div_ceil(BATCH) {
-        for (times, load) in times.iter_mut().zip([&mut load_ours as &mut dyn FnMut() -> Result<Duration>, &mut load_peer]) {
+        for (times, load) in
+            times.iter_mut().zip([&mut load_ours as &mut dyn FnMut() -> Result<Duration>, &mut load_peer])
+        {
             load()?;
             for _ in 0..BATCH {
-                times.push(load()?);
+                times.push(load()?.as_nanos() as f64);
             }
         }
     }
-    Ok(times.map(|mut times| {
-        times.sort();
-        times[times.len() / 2]
-    }))
+    Ok(times)
 }
 
 fn prepare_ours(wasm: &[u8], path: &Path) -> Result<impl FnMut() -> Result<Duration> + use<>> {
@@ -128,8 +130,13 @@ fn module(functions: u32, exports: u32) -> Vec<u8> {
         names.append(index, &name);
     }
     let mut tables = TableSection::new();
-    let table_type =
-        TableType { element_type: RefType::FUNCREF, table64: false, minimum: functions.into(), maximum: None, shared: false };
+    let table_type = TableType {
+        element_type: RefType::FUNCREF,
+        table64: false,
+        minimum: functions.into(),
+        maximum: None,
+        shared: false,
+    };
     tables.table(table_type);
     let mut memories = MemorySection::new();
     memories.memory(MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None });

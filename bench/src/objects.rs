@@ -3,9 +3,12 @@
 //! hotfoot and Wasmtime with each of its collectors run each guest in turns, in one process. A heap that collects
 //! nothing is the peer's fastest, but is full at once: it is given all the memory it asks for.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
+
+use crate::options::Options;
+use crate::table::{Table, Unit};
 
 /// Most bytes of the heap.
 const HEAP: usize = 16 << 20;
@@ -88,12 +91,20 @@ fn peer(guest: &str, collector: wasmtime::Collector) -> wasmtime::Result<Run> {
     }))
 }
 
-/// Runs all guests and prints the table.
-pub fn report(quick: bool) -> Result<()> {
+/// One table: the time of an object, from its making to its end.
+pub fn tables(options: &Options) -> Result<Vec<Table>> {
     use wasmtime::Collector;
-    let (objects, rounds) = if quick { (1_000_000, 1) } else { (100_000_000, 3) };
-    println!("{:<10} {:>12} {:>14} {:>14} {:>14}", "guest", "hotfoot", "peer copying", "peer DRC", "peer null");
+    let (objects, rounds) = if options.quick { (4_000_000, 3) } else { (100_000_000, 3) };
+    let mut table = Table::new("objects", "one garbage-collected object, made, used and forgotten", Unit::Nanoseconds)
+        .ours("hotfoot", "a heap of 16 MiB")
+        .peer("Wasmtime copying", "a heap of 16 MiB, Collector::Copying")
+        .peer("Wasmtime DRC", "a heap of 16 MiB, Collector::DeferredReferenceCounting")
+        .peer("Wasmtime null", "Collector::Null, which frees nothing, and all the memory it asks for");
+    table.note(format!("{objects} objects a run; where nothing is collected, as many as fit."));
     for (name, guest) in [("lists", LISTS), ("trees", TREES)] {
+        if !options.wants("objects", name) {
+            continue;
+        }
         let collector = |collector| peer(guest, collector).map_err(|error| anyhow::anyhow!("{error:?}"));
         let mut runs = [
             ours(guest)?,
@@ -101,26 +112,25 @@ pub fn report(quick: bool) -> Result<()> {
             collector(Collector::DeferredReferenceCounting)?,
             collector(Collector::Null)?,
         ];
-        let mut best = [Duration::MAX; 4];
-        let mut results = [None; 4];
+        let mut samples = vec![Vec::new(); 4];
+        let mut results = Vec::new();
         for _ in 0..rounds {
-            for (at, run) in runs.iter_mut().enumerate() {
-                // What collects nothing has room for some millions of objects; its time is scaled.
+            for (at, (run, samples)) in runs.iter_mut().zip(&mut samples).enumerate() {
+                // What collects nothing has room for some millions of objects.
                 let part = if at == 3 { objects / 2.max(objects / 50_000_000) } else { objects };
                 let start = Instant::now();
                 match run(part) {
                     Ok(result) => {
-                        best[at] = best[at].min(start.elapsed() * (objects / part) as u32);
-                        results[at] = (part == objects).then_some(result);
+                        samples.push(start.elapsed().as_nanos() as f64 / f64::from(part));
+                        results.extend((part == objects).then_some(result));
                     }
-                    Err(error) => eprintln!("{name}, column {at}: {:#}", error.root_cause()),
+                    Err(error) => table.note(format!("{name}, {}: {:#}", table.columns[at].name, error.root_cause())),
                 }
             }
         }
-        let results: Vec<i32> = results.into_iter().flatten().collect();
         anyhow::ensure!(results.windows(2).all(|pair| pair[0] == pair[1]), "the results differ: {results:?}");
-        let shown = best.map(|time| if time == Duration::MAX { "failed".to_owned() } else { format!("{:.2} s", time.as_secs_f64()) });
-        println!("{:<10} {:>12} {:>14} {:>14} {:>14}", name, shown[0], shown[1], shown[2], shown[3]);
+        table.row(name, samples);
     }
-    Ok(())
+    table.notes.dedup();
+    Ok(vec![table])
 }

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use hotfoot::{Config, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, Store};
 
-use crate::Runner;
 use crate::guests::Guest;
+use crate::instantiate::Runner;
 
 /// An engine, and a guest that can be instantiated any number of times.
 pub fn prepare(guest: &Guest) -> Result<(Engine, InstancePre<()>)> {

@@ -1,10 +1,12 @@
 //! Wasmtime with its pooling allocator, at its default and at its best settings.
 
 use anyhow::Result;
-use wasmtime::{Config, Enabled, Engine, Instance, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig, Store};
+use wasmtime::{
+    Config, Enabled, Engine, Instance, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig, Store,
+};
 
-use crate::Runner;
 use crate::guests::Guest;
+use crate::instantiate::Runner;
 
 /// Runs instances of a guest.
 pub fn runner(guest: &Guest, best: bool) -> Result<Runner> {

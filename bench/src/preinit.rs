@@ -1,57 +1,63 @@
-//! Guests beside their pre-initialised selves: `--preinit FOLDER`, where FOLDER has `regex_guest.wasm` and
+//! Guests beside their pre-initialised selves: `--corpus FOLDER`, where `FOLDER/preinit` has `regex_guest.wasm` and
 //! `uap_guest.wasm`, which export `alloc(len) -> ptr`, `run(ptr, len) -> i32` and `memory`.
 //!
 //! One time is: create a store, instantiate, allocate, write the text, run, drop. hotfoot and Wasmtime (pooling, best
-//! settings) run both forms in turns, in one process; the pre-initialised one is ours for both.
+//! settings) run both forms in turns, in one process; each runs what its own pre-initialiser made, ours or Wizer.
 
-use std::path::Path;
-use std::time::Instant;
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use hotfoot_preinit::Preinit;
+use wasmtime::Val;
+use wasmtime_wizer::{InstanceState, SnapshotVal, Wizer};
 
-use crate::Runner;
+use crate::instantiate::{Runner, repeat};
+use crate::options::Options;
+use crate::table::{Table, Unit};
+use crate::turns::{self, Run};
 
 const GUESTS: [(&str, &str, bool); 2] = [
     ("regex_guest", "1234567", true),
     ("uap_guest", "Mozilla/5.0 (X11; Linux x86_64; rv:85.0) Gecko/20100101 Firefox/85.0", false),
 ];
 
-/// Prints the table.
-pub fn report(folder: &Path, quick: bool) -> Result<()> {
-    for (name, text, cheap) in GUESTS {
+/// The time of a request with each guest as it was and pre-initialised, and what pre-initialising itself takes.
+pub fn tables(options: &Options) -> Result<Vec<Table>> {
+    let mut requests = Table::new("preinit", "a request: instantiate, write a text, match it, drop", Unit::Nanoseconds)
+        .ours("hotfoot", "InstanceAllocationStrategy::pooling()")
+        .ours("hotfoot on demand", "no pool")
+        .peer("Wasmtime best", "pooling, memory and tables kept resident, pagemap_scan, images of any size mapped; pre-initialised by Wizer");
+    let mut making = Table::new("preinit time", "pre-initialising the module", Unit::Nanoseconds)
+        .ours("hotfoot", "")
+        .peer("Wizer", "");
+    let mut sizes = Table::new("preinit size", "bytes of the module", Unit::Bytes)
+        .ours("pre-initialised", "")
+        .ours("original", "")
+        .peer("Wizer", "");
+    let Some(folder) = options.corpus.as_ref().map(|corpus| corpus.join("preinit")) else { return Ok(Vec::new()) };
+    for (name, text, cheap) in GUESTS.into_iter().filter(|(name, ..)| options.wants("preinit", name)) {
         let path = folder.join(format!("{name}.wasm"));
         let wasm = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        let start = Instant::now();
-        let (output, _) = Preinit::new().allow_wasi(true).run_with_report(&wasm)?;
-        println!("{name}: {} bytes became {} in {:.2} s", wasm.len(), output.len(), start.elapsed().as_secs_f64());
-        let rounds = if quick { 5 } else { 30 };
-        for (form, wasm, batch) in [("original", &wasm, if cheap { 20 } else { 1 }), ("pre-initialised", &output, 10)] {
-            let mut runners = [
-                ("hotfoot, pooled", ours(wasm, text, true)?),
-                ("hotfoot, on demand", ours(wasm, text, false)?),
-                ("Wasmtime, best", peer(wasm, text).map_err(|error| anyhow::anyhow!("{error:?}"))?),
-            ];
-            let mut times = [const { Vec::new() }; 3];
-            for (_, runner) in &mut runners {
-                runner()?;
+        let mut make = || Ok(Preinit::new().allow_wasi(true).run_with_report(&wasm)?.0);
+        let output = make()?;
+        let theirs = wizer(&wasm).map_err(failed)?;
+        let again: Run<'_> = Box::new(|times| (0..times).try_for_each(|_| make().map(drop)));
+        let wizer: Run<'_> = Box::new(|times| (0..times).try_for_each(|_| wizer(&wasm).map(drop)).map_err(failed));
+        making.row(name, turns::samples_of(options.rounds(5, 1), 1, &mut [again, wizer])?);
+        sizes.row(name, [&output, &wasm, &theirs].map(|module| vec![module.len() as f64]));
+        let original = (&wasm, &wasm, if cheap { 20 } else { 1 });
+        for (form, (ours_of, peer_of, batch)) in [("original", original), ("pre-initialised", (&output, &theirs, 10))] {
+            let peer = peer(peer_of, text).map_err(failed)?;
+            let mut runs = [ours(ours_of, text, true)?, ours(ours_of, text, false)?, peer].map(repeat);
+            for run in &mut runs {
+                run(1)?;
             }
-            for _ in 0..rounds {
-                for ((_, runner), times) in runners.iter_mut().zip(&mut times) {
-                    let start = Instant::now();
-                    for _ in 0..batch {
-                        runner()?;
-                    }
-                    times.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(batch));
-                }
-            }
-            for ((who, _), times) in runners.iter().zip(&mut times) {
-                times.sort_by(f64::total_cmp);
-                println!("  {form:<16} {who:<20} {:>12.1} µs", times[times.len() / 2]);
-            }
+            requests.row(format!("{name}, {form}"), turns::samples_of(options.rounds(30, 5), batch, &mut runs)?);
         }
     }
-    Ok(())
+    Ok(vec![requests, making, sizes])
 }
 
 fn ours(wasm: &[u8], text: &'static str, pooled: bool) -> Result<Runner> {
@@ -80,7 +86,9 @@ fn ours(wasm: &[u8], text: &'static str, pooled: bool) -> Result<Runner> {
 }
 
 fn peer(wasm: &[u8], text: &'static str) -> wasmtime::Result<Runner> {
-    use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig, Store};
+    use wasmtime::{
+        Config, Enabled, Engine, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig, Store,
+    };
     let mut pool = PoolingAllocationConfig::default();
     pool.max_memory_size(1 << 32).total_memories(100).total_tables(100);
     pool.linear_memory_keep_resident(4 << 20).table_keep_resident(1 << 20).pagemap_scan(Enabled::Auto);
@@ -105,5 +113,56 @@ fn peer(wasm: &[u8], text: &'static str) -> wasmtime::Result<Runner> {
         run.call(&mut store, (place, text.len() as i32))?;
         Ok(())
     };
-    Ok(Box::new(move || run().map_err(|error| anyhow::anyhow!("{error:?}"))))
+    Ok(Box::new(move || run().map_err(failed)))
+}
+
+/// What Wizer makes of a module, run by Wasmtime.
+fn wizer(wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    use wasmtime::{Engine, Linker, Module, Store};
+    let mut wizer = Wizer::new();
+    wizer.init_func("wizer.initialize");
+    let (context, instrumented) = wizer.instrument(wasm)?;
+    let engine = Engine::default();
+    let module = Module::new(&engine, &instrumented)?;
+    let mut linker: Linker<()> = Linker::new(&engine);
+    linker.func_wrap("wasi_snapshot_preview1", "random_get", |_: i32, _: i32| 0)?;
+    linker.define_unknown_imports_as_traps(&module)?;
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module)?;
+    instance.get_typed_func::<(), ()>(&mut store, "wizer.initialize")?.call(&mut store, ())?;
+    let mut state = State { store, instance };
+    let future = pin!(wizer.snapshot(&context, &mut state));
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => wasmtime::bail!("reading a state waits for nothing"),
+    }
+}
+
+/// What Wizer reads.
+struct State {
+    store: wasmtime::Store<()>,
+    instance: wasmtime::Instance,
+}
+
+impl InstanceState for State {
+    async fn global_get(&mut self, name: &str, _: wasmparser::ValType) -> SnapshotVal {
+        let global = self.instance.get_global(&mut self.store, name).expect("Wizer exports it");
+        match global.get(&mut self.store) {
+            Val::I32(value) => SnapshotVal::I32(value),
+            Val::I64(value) => SnapshotVal::I64(value),
+            Val::F32(value) => SnapshotVal::F32(value),
+            Val::F64(value) => SnapshotVal::F64(value),
+            Val::V128(value) => SnapshotVal::V128(value.as_u128()),
+            other => panic!("Wizer exports no such globals: {other:?}"),
+        }
+    }
+
+    async fn memory_contents(&mut self, name: &str, contents: impl FnOnce(&[u8]) + Send) {
+        let memory = self.instance.get_memory(&mut self.store, name).expect("Wizer exports it");
+        contents(memory.data(&self.store));
+    }
+}
+
+fn failed(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:?}")
 }

@@ -7,15 +7,26 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::options::Options;
+use crate::table::{Table, Unit};
 use crate::{guests, ours};
 
-/// Prints what two threads do beside one, and as many as there are processors: for each guest, and for arithmetic that
-/// shares nothing, which shows what the machine has to give at that time.
-pub fn report(quick: bool) -> Result<()> {
+/// Two tables: instances a second of one thread, of two, and of as many as there are processors; and what several do
+/// beside one. Arithmetic that shares nothing shows what the machine has to give at that time.
+pub fn tables(options: &Options) -> Result<Vec<Table>> {
     let most = thread::available_parallelism()?.get();
     let mut counts = vec![1, 2, most];
     counts.dedup();
-    println!("{:<30} {:>8} {:>16} {:>10} {:>12}", "throughput, a second", "threads", "median", "of one", "best of one");
+    let mut rates = Table::new("threads", "instances a second of all threads together", Unit::PerSecond);
+    let mut scaling = Table::new("scaling", "threads beside one thread", Unit::Times);
+    for count in &counts {
+        let name = format!("{count} threads");
+        rates = rates.ours(&name, "one InstancePre for all");
+        if *count > 1 {
+            scaling =
+                scaling.ours(&name, "throughput beside that of one thread; as many as there are threads is perfect");
+        }
+    }
     let shown = ["empty", "64 KiB, 1 page written", "2000-entry table"];
     let mut works: Vec<(String, Box<dyn Fn() -> Result<()> + Sync>)> = Vec::new();
     for guest in guests::all().into_iter().filter(|guest| shown.contains(&guest.name.as_str())) {
@@ -23,22 +34,18 @@ pub fn report(quick: bool) -> Result<()> {
         works.push((guest.name, Box::new(move || ours::run(&engine, &pre))));
     }
     works.push(("(arithmetic)".into(), Box::new(arithmetic)));
-    for (name, work) in &works {
-        let mut rates = vec![Vec::new(); counts.len()];
-        for _ in 0..if quick { 5 } else { 41 } {
-            for (rates, count) in rates.iter_mut().zip(&counts) {
-                rates.push(rate(*count, work)?);
+    for (name, work) in works.iter().filter(|(name, _)| options.wants("threads", name)) {
+        let mut samples = vec![Vec::new(); counts.len()];
+        for _ in 0..options.rounds(41, 5) {
+            for (samples, count) in samples.iter_mut().zip(&counts) {
+                samples.push(rate(*count, work)?);
             }
         }
-        rates.iter_mut().for_each(|rates| rates.sort_by(f64::total_cmp));
-        let median = |rates: &Vec<f64>| rates[rates.len() / 2];
-        let best = |rates: &Vec<f64>| rates[rates.len() - 1];
-        for (count, of) in counts.iter().zip(&rates) {
-            let (usual, most) = (median(of) / median(&rates[0]), best(of) / best(&rates[0]));
-            println!("{name:<30} {count:>8} {:>16.0} {usual:>9.2}× {most:>11.2}×", median(of));
-        }
+        let beside = |several: &Vec<f64>| several.iter().zip(&samples[0]).map(|(all, one)| all / one).collect();
+        scaling.row(name, samples[1..].iter().map(beside).collect::<Vec<_>>());
+        rates.row(name, samples);
     }
-    Ok(())
+    Ok(vec![rates, scaling])
 }
 
 /// As long as an instance takes, more or less, and as many instructions at once as a processor can: two processors that

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The same guest runs in hotfoot, and in Wasmtime with `add_to_linker_sync`, both as it comes and allowed to block the
-//! current thread, in turns in one process; files are in memory (`/dev/shm`). Each line is the median of one operation.
+//! current thread, in turns in one process; files are in memory (`/dev/shm`). Each row is one operation.
 //! "native" makes just the system calls that the operation needs, from Rust.
 
 use std::fs::File;
@@ -15,6 +15,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+
+use crate::options::Options;
+use crate::table::{Table, Unit};
+use crate::turns::{self, Run};
 
 const GUEST: &str = r#"(module
   (import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))
@@ -96,9 +100,6 @@ const GUEST: &str = r#"(module
       (call $ok (call $fd_close (local.get $fd)))
       (br_if $listing (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))"#;
 
-/// Does one of the operations so many times.
-type Run = Box<dyn FnMut(u32) -> Result<()>>;
-
 /// An operation: the guest's export, how often a batch does it, how many batches are timed, and the same by system calls
 /// alone.
 struct Operation {
@@ -172,7 +173,7 @@ fn native_listing(dir: &Path, n: u32) -> Result<()> {
     Ok(())
 }
 
-fn ours(dir: &Path, name: &str) -> Result<Run> {
+fn ours(dir: &Path, name: &str) -> Result<Run<'static>> {
     use hotfoot::{Config, Engine, InstanceAllocationStrategy, Linker, Module, Store};
     let engine = Engine::new(Config::new().allocation_strategy(InstanceAllocationStrategy::pooling()))?;
     let mut linker = Linker::new(&engine);
@@ -185,7 +186,7 @@ fn ours(dir: &Path, name: &str) -> Result<Run> {
     Ok(Box::new(move |n| run.call(&mut store, n)))
 }
 
-fn peer(dir: &Path, name: &str, blocking: bool) -> Result<Run> {
+fn peer(dir: &Path, name: &str, blocking: bool) -> Result<Run<'static>> {
     let mut run = prepare_peer(dir, name, blocking).map_err(|error| anyhow::anyhow!("{error:?}"))?;
     Ok(Box::new(move |n| run(n).map_err(|error| anyhow::anyhow!("{error:?}"))))
 }
@@ -209,17 +210,23 @@ fn prepare_peer(
     Ok(move |n| run.call(&mut store, n))
 }
 
-/// Prints the table.
-pub fn report(quick: bool) -> Result<()> {
+/// One table: a row for each operation.
+pub fn tables(options: &Options) -> Result<Vec<Table>> {
+    let mut table = Table::new("wasi", "one operation of WASI preview 1, from a guest's loop", Unit::Nanoseconds)
+        .ours("hotfoot", "")
+        .peer("native", "the same system calls, made by Rust")
+        .peer("Wasmtime blocking", "add_to_linker_sync, allow_blocking_current_thread")
+        .peer("Wasmtime default", "add_to_linker_sync");
+    table.note("Files are in memory (/dev/shm).");
     let dir = Path::new("/dev/shm").join(format!("hotfoot-bench-{}", std::process::id()));
     prepare_files(&dir).with_context(|| format!("cannot prepare files in {}", dir.display()))?;
-    println!(
-        "{:<22} {:>12} {:>12} {:>14} {:>14} {:>12} {:>12} {:>13}",
-        "one, median", "hotfoot", "native", "peer blocking", "peer default", "blck/ours", "dflt/ours", "ours/native"
-    );
-    let outcome = OPERATIONS.iter().try_for_each(|operation| line(&dir, operation, if quick { 3 } else { operation.rounds }));
+    let mut wanted = OPERATIONS.iter().filter(|operation| options.wants("wasi", operation.name));
+    let outcome = wanted.try_for_each(|operation| {
+        table.row(operation.name, measure(&dir, operation, options.rounds(operation.rounds, 3))?);
+        Ok(())
+    });
     std::fs::remove_dir_all(&dir)?;
-    outcome
+    outcome.map(|()| vec![table])
 }
 
 fn prepare_files(dir: &Path) -> Result<()> {
@@ -232,41 +239,13 @@ fn prepare_files(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn line(dir: &Path, operation: &Operation, rounds: usize) -> Result<()> {
+fn measure(dir: &Path, operation: &Operation, rounds: usize) -> Result<Vec<Vec<f64>>> {
     let (path, native) = (dir.to_owned(), operation.native);
-    let mut runs: [Run; 4] = [
+    let mut runs: [Run<'_>; 4] = [
         ours(dir, operation.name)?,
         Box::new(move |n| native(&path, n)),
         peer(dir, operation.name, true)?,
         peer(dir, operation.name, false)?,
     ];
-    let mut times = [const { Vec::new() }; 4];
-    for _ in 0..rounds {
-        for (run, times) in runs.iter_mut().zip(&mut times) {
-            let start = Instant::now();
-            run(operation.batch)?;
-            times.push(start.elapsed().as_nanos() as f64 / f64::from(operation.batch));
-        }
-    }
-    let [ours, native, blocking, default] = times.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    });
-    let time = |nanos: f64| match nanos {
-        ..10_000.0 => format!("{nanos:.0} ns"),
-        ..10_000_000.0 => format!("{:.1} µs", nanos / 1e3),
-        _ => format!("{:.1} ms", nanos / 1e6),
-    };
-    println!(
-        "{:<22} {:>12} {:>12} {:>14} {:>14} {:>11.2}× {:>11.2}× {:>12.2}×",
-        operation.name,
-        time(ours),
-        time(native),
-        time(blocking),
-        time(default),
-        blocking / ours,
-        default / ours,
-        ours / native
-    );
-    Ok(())
+    turns::samples_of(rounds, operation.batch, &mut runs)
 }
