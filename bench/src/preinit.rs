@@ -40,7 +40,7 @@ pub fn tables(options: &Options) -> Result<Vec<Table>> {
     for (name, text, cheap) in GUESTS.into_iter().filter(|(name, ..)| options.wants("preinit", name)) {
         let path = folder.join(format!("{name}.wasm"));
         let wasm = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        let mut make = || Ok(Preinit::new().allow_wasi(true).run_with_report(&wasm)?.0);
+        let make = || Ok(Preinit::new().allow_wasi(true).run_with_report(&wasm)?.0);
         let output = make()?;
         let theirs = wizer(&wasm).map_err(failed)?;
         let again: Run<'_> = Box::new(|times| (0..times).try_for_each(|_| make().map(drop)));
@@ -102,7 +102,7 @@ fn peer(wasm: &[u8], text: &'static str) -> wasmtime::Result<Runner> {
     linker.func_wrap("wasi_snapshot_preview1", "random_get", |_: i32, _: i32| 0)?;
     linker.define_unknown_imports_as_traps(&module)?;
     let pre = linker.instantiate_pre(&module)?;
-    let mut run = move || -> wasmtime::Result<()> {
+    let run = move || -> wasmtime::Result<()> {
         let mut store = Store::new(&engine, ());
         let instance = pre.instantiate(&mut store)?;
         let Some(memory) = instance.get_memory(&mut store, "memory") else { wasmtime::bail!("no memory") };

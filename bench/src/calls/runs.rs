@@ -58,8 +58,8 @@ fn typed<P, R>(
     arguments: impl FnOnce(&mut Store<u64>, &Instance) -> api::Result<P>,
 ) -> anyhow::Result<Run<'static>>
 where
-    P: WasmParams + Copy,
-    R: WasmResults,
+    P: WasmParams + Copy + 'static,
+    R: WasmResults + 'static,
 {
     let (mut store, instance) = instantiate(guest).map_err(failed)?;
     let arguments = arguments(&mut store, &instance).map_err(failed)?;
@@ -121,7 +121,7 @@ pub fn into_guest(guest: &str) -> anyhow::Result<Vec<Named>> {
 }
 
 /// Calls a loop of the guest, which calls the host so many times; `P` has the number of times last.
-fn looped<A: Copy + 'static, P: WasmParams>(
+fn looped<A: Copy + 'static, P: WasmParams + 'static>(
     guest: &str,
     name: &str,
     arguments: impl FnOnce(&mut Store<u64>, &Instance) -> api::Result<A>,

@@ -164,13 +164,14 @@ pub fn call_typed<T, P: WasmParams, R: WasmResults>(
         // the handle was made.
         return unsafe {
             activation::enter(store, |link| {
-                let result = match params.call::<R>(store.as_ref(), handle.func.as_non_null().as_ptr(), link) {
-                    Ok(result) => result,
-                    Err(error) => {
-                        (*store.as_ptr()).set_pending(Pending::Error(error, Vec::new()));
-                        return None;
-                    }
-                };
+                let result =
+                    match params.call_in_registers::<R>(store.as_ref(), handle.func.as_non_null().as_ptr(), link) {
+                        Ok(result) => result,
+                        Err(error) => {
+                            (*store.as_ptr()).set_pending(Pending::Error(error, Vec::new()));
+                            return None;
+                        }
+                    };
                 (!(*link).is_left()).then(|| R::from_native(&mut *store.as_ptr(), result))
             })
         };

@@ -252,7 +252,7 @@ unsafe impl WasmTy for Option<I31> {
 /// Parameters of a function as one Rust type: a [`WasmTy`] or a tuple of them.
 ///
 /// # Safety
-/// S7: `store` writes, and `load` reads, `COUNT` slots of the types of `valtypes()`; `call` and `thunk` pass values of
+/// S7: `store` writes, and `load` reads, `COUNT` slots of the types of `valtypes()`; `call_in_registers` and `thunk` pass values of
 /// those types as `SHAPE` says.
 pub unsafe trait WasmParams: Send + Sized + 'static {
     /// How many there are.
@@ -306,7 +306,7 @@ pub unsafe trait WasmParams: Send + Sized + 'static {
     /// S1, S2, S7, S8: as `arch::enter_with_stack` asks, of a function that takes these types, and returns `R`'s, of which
     /// there are not several.
     #[doc(hidden)]
-    unsafe fn call<R: WasmResults>(
+    unsafe fn call_in_registers<R: WasmResults>(
         self,
         store: &VmStore,
         func: *const VmFuncRef,
@@ -330,7 +330,7 @@ macro_rules! in_registers {
         const SHAPE: Shape = Shape::new(&[$($A::Abi::REGISTER),*]);
 
         #[inline]
-        unsafe fn call<R: WasmResults>(
+        unsafe fn call_in_registers<R: WasmResults>(
             self,
             store: &VmStore,
             func: *const VmFuncRef,
