@@ -20,6 +20,7 @@ mod link;
 mod metadata;
 mod observer;
 mod outline;
+mod renew;
 mod settings;
 mod tables;
 mod target;

@@ -51,13 +51,41 @@ impl Engine {
         self.compile_to_artifact(&wasm, observer)
     }
 
-    fn compile_to_artifact(&self, wasm: &[u8], observer: &dyn CompileObserver) -> Result<Vec<u8>> {
-        let artifact = self.compiler()?.compile_observed(wasm, observer);
-        let mut artifact = artifact.map_err(|error| explain(error, wasm, self.config().features))?;
+    /// As [`Engine::precompile_module`], for a module that differs from `original` only in what memories, tables and globals
+    /// begin with, with the code of `compiled`, which this engine made of `original`: nothing is compiled. `None` if that code
+    /// would not do.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, Module};
+    /// # fn main() -> hotfoot::Result<()> {
+    /// let engine = Engine::default();
+    /// let text = |value: i32| format!("(module (global (mut i32) (i32.const {value})) (func (export \"f\")))");
+    /// let original = Module::new(&engine, text(1))?;
+    /// let artifact = engine.precompile_module_like(text(2).as_bytes(), text(1).as_bytes(), &original)?;
+    /// assert_eq!(artifact, Some(engine.precompile_module(text(2).as_bytes())?));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Module::new`].
+    pub fn precompile_module_like(&self, bytes: &[u8], original: &[u8], compiled: &Module) -> Result<Option<Vec<u8>>> {
+        let (wasm, original) = (to_binary(bytes)?, to_binary(original)?);
+        let renewed = self.compiler()?.renew(&wasm, &original, &compiled.serialize()?);
+        let renewed = renewed.map_err(|error| explain(error, &wasm, self.config().features))?;
+        renewed.map(|artifact| self.signed(artifact)).transpose()
+    }
+
+    /// With this engine's signature, if it has a key.
+    fn signed(&self, mut artifact: Vec<u8>) -> Result<Vec<u8>> {
         if let Some(key) = &self.config().artifact_key {
             hotfoot_artifact::sign(&mut artifact, key.bytes())?;
         }
         Ok(artifact)
+    }
+
+    fn compile_to_artifact(&self, wasm: &[u8], observer: &dyn CompileObserver) -> Result<Vec<u8>> {
+        let artifact = self.compiler()?.compile_observed(wasm, observer);
+        self.signed(artifact.map_err(|error| explain(error, wasm, self.config().features))?)
     }
 }
 

@@ -83,6 +83,14 @@ impl Instance {
         store.vm().instance(self.number()).function_index(func.pointer())
     }
 
+    /// How many functions, tables, memories and globals it has, with imports.
+    pub fn debug_counts(&self, store: impl AsContext) -> [usize; 4] {
+        let store = store.as_context();
+        check_store(self.store_id(), store.vm());
+        let info = store.vm().instance(self.number()).module().info();
+        [info.num_funcs as usize, info.tables.len(), info.memories.len(), info.globals.len()]
+    }
+
     /// Whether each data segment of the module was dropped, by `data.drop` or because it is an active one.
     pub fn dropped_data(&self, store: impl AsContext) -> Vec<bool> {
         let store = store.as_context();

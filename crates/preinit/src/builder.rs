@@ -4,13 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hotfoot::{Config, Engine, Linker};
+use hotfoot::{AsContextMut, Config, Engine, Instance, Linker, Module};
 use hotfoot_wasi::Perms;
 
 use crate::error::PreinitError;
 use crate::host::{self, Host};
+use crate::input::Input;
 use crate::optimize;
 use crate::report::Report;
+use crate::rewrite;
 
 /// What is called when no function is named: the first of these that is exported.
 pub const DEFAULT_INIT_FUNCS: [&str; 2] = ["wizer.initialize", "wizer-initialize"];
@@ -236,8 +238,20 @@ impl Preinit {
     /// # Errors
     /// Every reason is a variant of [`PreinitError`].
     pub fn run_with_report(&self, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitError> {
+        let engine = Engine::new(&self.config).map_err(PreinitError::Engine)?;
         let wasm = wat::parse_bytes(wasm)?;
-        let (mut output, mut report) = host::run(self, &wasm)?;
+        let module = Module::from_binary(&engine, &wasm).map_err(PreinitError::Module)?;
+        self.run_module(&module, &wasm)
+    }
+
+    fn run_module(&self, module: &Module, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitError> {
+        let (output, mut report) = host::run(self, module, wasm)?;
+        let output = self.finish(output, wasm.len(), &mut report)?;
+        Ok((output, report))
+    }
+
+    /// What comes after the new module is written.
+    fn finish(&self, mut output: Vec<u8>, input_len: usize, report: &mut Report) -> Result<Vec<u8>, PreinitError> {
         if self.optimize {
             let (smaller, gain) = optimize::optimize(&output)?;
             report.removed_functions = gain.removed_functions;
@@ -245,20 +259,83 @@ impl Preinit {
             output = smaller;
         }
         report.describe_output(&output)?;
-        let growth = (output.len() as u64).saturating_sub(wasm.len() as u64);
+        let growth = output.len().saturating_sub(input_len) as u64;
         match self.max_growth {
             Some(max) if growth > max => Err(PreinitError::Growth { growth, max }),
-            _ => Ok((output, report)),
+            _ => Ok(output),
         }
     }
 
-    /// As [`Preinit::run`], and compiles the new module for `engine`: an artifact for
-    /// [`Module::deserialize`](hotfoot::Module::deserialize).
+    /// As [`Preinit::run`], in the engine `engine` instead of one with [`Preinit::config`], and gives the new module as an
+    /// artifact for [`Module::deserialize`](hotfoot::Module::deserialize).
+    ///
+    /// The module is compiled once, for the initialisation; the artifact has the same code, if the new module needs no
+    /// other: that is so unless functions were removed ([`Preinit::optimize`]) or added, which structs and arrays and kept
+    /// imports may need, or imported memories, tables or globals became its own.
     ///
     /// # Errors
     /// Every reason is a variant of [`PreinitError`].
     pub fn run_to_artifact(&self, engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, PreinitError> {
-        let module = hotfoot::Module::new(engine, self.run(wasm)?).map_err(PreinitError::Module)?;
-        module.serialize().map_err(PreinitError::Module)
+        Ok(self.run_to_artifact_with_report(engine, wasm)?.0)
+    }
+
+    /// As [`Preinit::run_to_artifact`], and says what was captured, which host functions were called, and whether the code
+    /// was compiled again.
+    ///
+    /// # Errors
+    /// Every reason is a variant of [`PreinitError`].
+    pub fn run_to_artifact_with_report(&self, engine: &Engine, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitError> {
+        let wasm = wat::parse_bytes(wasm)?;
+        let module = Module::from_binary(engine, &wasm).map_err(PreinitError::Module)?;
+        let (output, mut report) = self.run_module(&module, &wasm)?;
+        let reused = engine.precompile_module_like(&output, &wasm, &module).map_err(PreinitError::Module)?;
+        report.reused_code = Some(reused.is_some());
+        let artifact = match reused {
+            Some(artifact) => artifact,
+            None => engine.precompile_module(&output).map_err(PreinitError::Module)?,
+        };
+        Ok((artifact, report))
+    }
+
+    /// Writes the module that begins as a running instance of the module `wasm` is now: a snapshot for a file, as
+    /// [`Instance::snapshot`] is one for this process. No function of the instance may be running: what is on its stack is
+    /// not kept. The module keeps its exports, but for `_initialize`; renamings and the options about the output count,
+    /// those about running do not.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, Instance, Module, Store};
+    /// use hotfoot_preinit::Preinit;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let wasm = wat::parse_str(r#"(module
+    ///     (global $visits (mut i32) (i32.const 0))
+    ///     (func (export "visit") (result i32)
+    ///         (global.set $visits (i32.add (global.get $visits) (i32.const 1))) (global.get $visits)))"#)?;
+    /// let engine = Engine::default();
+    /// let visit = |store: &mut Store<()>, instance: &Instance| {
+    ///     instance.get_typed_func::<(), i32>(&mut *store, "visit")?.call(store, ())
+    /// };
+    /// let mut store = Store::new(&engine, ());
+    /// let instance = Instance::new(&mut store, &Module::new(&engine, &wasm)?, &[])?;
+    /// assert_eq!(visit(&mut store, &instance)?, 1);
+    ///
+    /// let later = Preinit::new().capture(&mut store, &instance, &wasm)?;
+    /// let mut store = Store::new(&engine, ());
+    /// let instance = Instance::new(&mut store, &Module::new(&engine, &later)?, &[])?;
+    /// assert_eq!(visit(&mut store, &instance)?, 2);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`PreinitError::OtherModule`] if the instance is of another module, and those about state and output.
+    pub fn capture(&self, store: impl AsContextMut, instance: &Instance, wasm: &[u8]) -> Result<Vec<u8>, PreinitError> {
+        let wasm = wat::parse_bytes(wasm)?;
+        let input = Input::new(&wasm)?;
+        rewrite::check_renames(self, &input)?;
+        if !input.is_module_of(&store, instance) {
+            return Err(PreinitError::OtherModule);
+        }
+        let mut report = Report { input_bytes: wasm.len(), ..Report::default() };
+        let output = host::write(self, &input, store, instance, &mut report)?;
+        self.finish(output, wasm.len(), &mut report)
     }
 }

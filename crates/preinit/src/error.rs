@@ -109,6 +109,9 @@ pub enum PreinitError {
         /// What is there.
         held: String,
     },
+    /// An instance and a module were given that do not belong together.
+    #[error("the instance is of another module than the one that was given; give the bytes that it was made from")]
+    OtherModule,
     /// The guest still has something open.
     #[error(
         "the guest still holds the open descriptor {descriptor} ({kind}), which no later instance has; let the initialisation close it"

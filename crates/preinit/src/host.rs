@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hotfoot::{Caller, Engine, Extern, ExternType, Instance, Linker, Module, Store};
+use hotfoot::{AsContextMut, Caller, Extern, ExternType, Instance, Linker, Module, Store};
 use hotfoot_wasi::{I32Exit, Random, VirtualClock, WasiCtx, WasiCtxBuilder};
 
 use crate::builder::{DEFAULT_INIT_FUNCS, Preinit, Preload};
@@ -32,17 +32,18 @@ pub struct Host {
     missing: Option<(String, String)>,
 }
 
-/// Initialises a module and writes the new one.
-pub fn run(preinit: &Preinit, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitError> {
-    let engine = Engine::new(&preinit.config).map_err(PreinitError::Engine)?;
-    let module = Module::from_binary(&engine, wasm).map_err(PreinitError::Module)?;
-    let funcs = init_funcs(preinit, &module)?;
+/// Initialises a module in an engine and writes the new one.
+pub fn run(preinit: &Preinit, module: &Module, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitError> {
+    let funcs = init_funcs(preinit, module)?;
     let input = Input::new(wasm)?;
     rewrite::check_renames(preinit, &input)?;
 
-    let mut store = Store::new(&engine, host(preinit)?);
-    let linker = linker(preinit, &mut store, &module)?;
-    let instance = linker.instantiate(&mut store, &module).map_err(|error| match store.data_mut().missing.take() {
+    let mut store = Store::new(module.engine(), host(preinit)?);
+    // An engine with fuel or epochs has them for later; nothing is limited now.
+    let _ = store.set_fuel(u64::MAX);
+    store.set_epoch_deadline(u64::MAX / 2);
+    let linker = linker(preinit, &mut store, module)?;
+    let instance = linker.instantiate(&mut store, module).map_err(|error| match store.data_mut().missing.take() {
         Some((module, name)) => PreinitError::CalledMissingImport { module, name },
         None => PreinitError::Instantiate(error),
     })?;
@@ -52,11 +53,7 @@ pub fn run(preinit: &Preinit, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitE
     if let Some((descriptor, kind)) = store.data().wasi.opened_descriptors().first() {
         return Err(PreinitError::OpenDescriptor { descriptor: *descriptor, kind });
     }
-    let uses = Uses::new(&input)?;
-    let state = state::capture(&input, &uses, &mut store, &instance)?;
-    let images: Vec<&[u8]> = state.memories.iter().map(|memory| memory.memory.data(&store)).collect();
-    let mut report = Report { input_bytes: wasm.len(), ..Report::default() };
-    report.called = funcs;
+    let mut report = Report { input_bytes: wasm.len(), called: funcs, ..Report::default() };
     let calls = store.data().calls.iter();
     let host_call = |((module, name), count): (&(String, String), &u64)| HostCall {
         module: module.clone(),
@@ -65,8 +62,22 @@ pub fn run(preinit: &Preinit, wasm: &[u8]) -> Result<(Vec<u8>, Report), PreinitE
     };
     report.host_calls = calls.map(host_call).collect();
     report.warn_of_frozen_input();
-    let output = rewrite::rewrite(preinit, &input, uses, &state, &images, &mut report)?;
+    let output = write(preinit, &input, &mut store, &instance, &mut report)?;
     Ok((output, report))
+}
+
+/// Writes the module that begins as an instance of the input is now.
+pub fn write(
+    preinit: &Preinit,
+    input: &Input<'_>,
+    mut store: impl AsContextMut,
+    instance: &Instance,
+    report: &mut Report,
+) -> Result<Vec<u8>, PreinitError> {
+    let uses = Uses::new(input)?;
+    let state = state::capture(input, &uses, &mut store, instance)?;
+    let images: Vec<&[u8]> = state.memories.iter().map(|memory| memory.memory.data(&store)).collect();
+    rewrite::rewrite(preinit, input, uses, &state, &images, report)
 }
 
 /// The exports to call, in order.

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use hotfoot::{AsContext, Instance};
 use wasmparser::{
     AbstractHeapType, CompositeInnerType, ConstExpr, Data, Element, ElementItems, Export, ExternalKind, FunctionBody,
     GlobalType, HeapType, Import, KnownCustom, MemoryType, Name, NameSectionReader, Parser, Payload, RefType, SubType,
@@ -261,6 +262,22 @@ impl<'a> Input<'a> {
             ElementItems::Functions(_) => RefType::FUNCREF,
             ElementItems::Expressions(ty, _) => *ty,
         }
+    }
+
+    /// Whether an instance has the imports, exports and index spaces of this module.
+    pub fn is_module_of(&self, store: impl AsContext, instance: &Instance) -> bool {
+        let module = instance.module(store.as_context());
+        let imports = module.imports();
+        let exports = module.exports();
+        let counts = instance.debug_counts(&store);
+        let own = [self.funcs.len(), self.tables.len(), self.memories.len(), self.globals.len()];
+        counts == own
+            && imports.len() == self.imports.len()
+            && exports.len() == self.exports.len()
+            && imports
+                .zip(&self.imports)
+                .all(|(left, right)| (left.module(), left.name()) == (right.module, right.name))
+            && exports.zip(&self.exports).all(|(left, right)| left.name() == right.name)
     }
 
     /// An entity as a person knows it: `global 3 "cache"`.

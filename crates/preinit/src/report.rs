@@ -33,6 +33,8 @@ pub struct Report {
     pub removed_functions: usize,
     /// Indirect calls that became direct.
     pub direct_calls: usize,
+    /// Whether the artifact has the code that was compiled for the initialisation; none for a module.
+    pub reused_code: Option<bool>,
     /// Size of the input.
     pub input_bytes: usize,
     /// Size of the output.
@@ -152,6 +154,11 @@ impl Report {
         if self.removed_functions + self.direct_calls > 0 {
             lines
                 .push(format!("{} functions removed, {} calls made direct", self.removed_functions, self.direct_calls));
+        }
+        match self.reused_code {
+            Some(true) => lines.push("nothing was compiled again".to_owned()),
+            Some(false) => lines.push("the new module was compiled again, as its code is another".to_owned()),
+            None => {}
         }
         for (name, bytes) in &self.sections {
             lines.push(format!("section {name}: {bytes} bytes"));

@@ -1,6 +1,6 @@
 //! What the builder's methods do.
 
-use hotfoot::{Engine, Linker, Module, Store, Trap};
+use hotfoot::{Config, Engine, Linker, Module, Store, Trap};
 use hotfoot_preinit::{Preinit, PreinitError};
 
 use crate::dump::exports;
@@ -155,14 +155,54 @@ fn custom_sections_stay_where_they_are_right() {
 }
 
 #[test]
-fn artifacts_run_what_modules_run() {
+fn artifacts_have_the_code_that_was_compiled_for_the_initialisation() {
     let engine = Engine::default();
-    let artifact = Preinit::new().run_to_artifact(&engine, REACTOR.as_bytes()).unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("reactor.artifact");
-    std::fs::write(&path, &artifact).unwrap();
-    assert!(artifact.starts_with(b"\x7fELF"));
-    assert_eq!(artifact, Preinit::new().run_to_artifact(&engine, REACTOR.as_bytes()).unwrap());
+    let (artifact, report) =
+        Preinit::new().keep_init_func(true).run_to_artifact_with_report(&engine, REACTOR.as_bytes()).unwrap();
+    assert_eq!(report.reused_code, Some(true));
+    let wasm = Preinit::new().keep_init_func(true).run(REACTOR.as_bytes()).unwrap();
+    assert_eq!(artifact.len(), engine.precompile_module(&wasm).unwrap().len());
+    assert_eq!(artifact, Preinit::new().keep_init_func(true).run_to_artifact(&engine, REACTOR.as_bytes()).unwrap());
+    // With `--optimize`, functions have other numbers.
+    let (artifact, report) =
+        Preinit::new().optimize(true).run_to_artifact_with_report(&engine, REACTOR.as_bytes()).unwrap();
+    assert_eq!(report.reused_code, Some(false));
+    let wasm = Preinit::new().optimize(true).run(REACTOR.as_bytes()).unwrap();
+    assert_eq!(artifact, engine.precompile_module(&wasm).unwrap());
+}
+
+#[test]
+fn engines_with_fuel_and_epochs_initialise_without_limits() {
+    let mut config = Config::new();
+    config.consume_fuel(true).epoch_interruption(true);
+    let engine = Engine::new(&config).unwrap();
+    engine.increment_epoch();
+    Preinit::new().run_to_artifact(&engine, REACTOR.as_bytes()).unwrap();
+    Preinit::new().config(config).run(REACTOR.as_bytes()).unwrap();
+}
+
+#[test]
+fn running_instances_are_captured() {
+    let engine = Engine::default();
+    let before = wat::parse_str(REACTOR).unwrap();
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine).instantiate(&mut store, &Module::new(&engine, &before).unwrap()).unwrap();
+    for name in ["setup", "wizer-initialize", "setup"] {
+        instance.get_typed_func::<(), ()>(&mut store, name).unwrap().call(&mut store, ()).unwrap();
+    }
+    let after =
+        Preinit::new().func_rename("setup", "wizer-initialize").capture(&mut store, &instance, &before).unwrap();
+    let after = module(&after);
+    assert_eq!(exports(&after), ["setup", "order"]);
+    let mut store = Store::new(after.engine(), ());
+    let instance = Linker::new(after.engine()).instantiate(&mut store, &after).unwrap();
+    instance.get_typed_func::<(), ()>(&mut store, "setup").unwrap().call(&mut store, ()).unwrap();
+    let order = instance.get_typed_func::<(), i32>(&mut store, "order").unwrap();
+    assert_eq!(order.call(&mut store, ()).unwrap(), 3232);
+
+    let other = wat::parse_str(RANDOM).unwrap();
+    let error = Preinit::new().capture(&mut store, &instance, &other).unwrap_err();
+    assert!(matches!(error, PreinitError::OtherModule), "{error}");
 }
 
 const WITH_LEFTOVERS: &str = r#"(module

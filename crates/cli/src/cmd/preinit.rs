@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use hotfoot::{Config, Module};
+use hotfoot::Config;
 use hotfoot_preinit::{Preinit, PreinitError, Report};
 
 use crate::args::{Emit, EngineArgs, PreinitArgs, ReportFormat};
@@ -23,7 +23,12 @@ fn run(args: &PreinitArgs, options: &EngineArgs) -> Result<i32> {
     let source = args.source();
     let name = source.to_string();
     let wasm = wasm_file::to_module(wasm_file::read(&source)?, &name)?;
-    let (output, report) = match preinit(args, options)?.run_with_report(&wasm) {
+    let preinit = preinit(args, options)?;
+    let done = match args.emit {
+        Emit::Wasm => preinit.run_with_report(&wasm),
+        Emit::Artifact => preinit.run_to_artifact_with_report(&options.engine()?, &wasm),
+    };
+    let (output, report) = match done {
         Ok(done) => done,
         Err(PreinitError::Module(error)) => return Err(refusal::explain(&error, &name)),
         Err(PreinitError::Failed { func, error }) => {
@@ -31,10 +36,6 @@ fn run(args: &PreinitArgs, options: &EngineArgs) -> Result<i32> {
             return Ok(ui::report_guest_end(&error, &name));
         }
         Err(error) => return Err(anyhow!(error).context(format!("cannot pre-initialise {name}"))),
-    };
-    let output = match args.emit {
-        Emit::Wasm => output,
-        Emit::Artifact => Module::new(&options.engine()?, output)?.serialize()?,
     };
     for warning in &report.warnings {
         ui::say(&format!("warning: {warning}"));

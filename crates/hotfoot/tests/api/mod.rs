@@ -25,6 +25,7 @@ mod panics;
 mod reentrancy;
 mod references;
 mod registers;
+mod renewed;
 mod source_lines;
 mod stack;
 mod stores;
