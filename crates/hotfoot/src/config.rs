@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use hotfoot_abi::tunables::{Tunables, WASM_PAGE_SIZE};
 
 use crate::cache::Cache;
+use crate::profiling::ProfilingStrategy;
 use crate::vm::gc::{MAX_RESERVATION, MIN_RESERVATION};
 
 /// How hard the compiler works.
@@ -159,6 +160,7 @@ pub struct Config {
     pub(crate) async_support: bool,
     pub(crate) wasm_backtrace_max_frames: usize,
     pub(crate) coredump_on_trap: bool,
+    pub(crate) profiler: ProfilingStrategy,
     pub(crate) allocation_strategy: InstanceAllocationStrategy,
     pub(crate) gc_heap_reservation: u64,
     pub(crate) gc_zeal_alloc_counter: Option<NonZeroU32>,
@@ -265,6 +267,7 @@ impl Config {
             async_support: false,
             wasm_backtrace_max_frames: 20,
             coredump_on_trap: false,
+            profiler: ProfilingStrategy::None,
             allocation_strategy: InstanceAllocationStrategy::default(),
             gc_heap_reservation: MAX_RESERVATION,
             gc_zeal_alloc_counter: None,

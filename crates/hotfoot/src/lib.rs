@@ -55,6 +55,7 @@ mod memory;
 mod module;
 mod out_of_memory;
 mod pool;
+mod profiling;
 mod rooting;
 mod shared_memory;
 mod store;
@@ -97,6 +98,8 @@ pub use memory::{Memory, MemoryAccessError};
 pub use module::Module;
 pub use out_of_memory::GcHeapOutOfMemory;
 pub use pool::{PoolConcurrencyLimitError, PoolMetrics};
+pub use profiling::ProfilingStrategy;
+pub use profiling::guest::{GuestProfiler, ProfileFrame};
 pub use rooting::{GcRef, OwnedRooted, RootScope, Rooted, RootedGcRef};
 pub use shared_memory::{SharedMemory, WaitResult};
 pub use store::{AsContext, AsContextMut, Store};
@@ -124,6 +127,7 @@ pub use vm::view::MemoryView;
 #[doc = include_str!("../../../docs/async.md")]
 #[doc = include_str!("../../../docs/threads.md")]
 #[doc = include_str!("../../../docs/debugging.md")]
+#[doc = include_str!("../../../docs/profiling.md")]
 struct Guide;
 
 /// The same, about artifacts.

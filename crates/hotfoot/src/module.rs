@@ -9,6 +9,7 @@ use hotfoot_artifact::{EntityIndex, EntityType, ModuleInfo, NONE};
 
 use crate::artifact::check_compatible;
 use crate::engine::Engine;
+use crate::profiling;
 use crate::symbols::Symbols;
 use crate::types::{ExportType, ExternType, ImportType};
 use crate::vm::code::ModuleCode;
@@ -93,7 +94,9 @@ impl Module {
             code: Arc::new(code),
             memory_export: OnceLock::new(),
         };
-        Ok(Module { shared: Arc::new(shared) })
+        let module = Module { shared: Arc::new(shared) };
+        profiling::announce(&module)?;
+        Ok(module)
     }
 
     /// The artifact, to be kept and loaded by [`Module::deserialize`]. With

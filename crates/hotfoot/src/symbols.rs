@@ -90,6 +90,14 @@ impl<'a> Symbols<'a> {
         Symbols { code_start: info.code_start.into(), context: Mutex::new(context) }
     }
 
+    /// File, line and column (or 0) at a place in the module, whatever was inlined there.
+    pub fn line_at(&self, module_offset: usize) -> Option<(String, u32, u32)> {
+        let address = (module_offset as u64).checked_sub(self.code_start)?;
+        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
+        let location = context.as_ref()?.find_location(address).ok()??;
+        Some((location.file?.to_owned(), location.line.filter(|line| *line > 0)?, location.column.unwrap_or(0)))
+    }
+
     /// The functions at a place in the module, the innermost inlined one first.
     pub fn at(&self, module_offset: usize) -> Vec<FrameSymbol> {
         self.look_up(module_offset).unwrap_or_default()

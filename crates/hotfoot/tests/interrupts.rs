@@ -8,8 +8,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use hotfoot::{
-    Caller, Config, Engine, Func, Instance, InstanceAllocationStrategy, InterruptHandle, Linker, Module, Store,
-    ThrownException, Trap, Val, WasmBacktrace,
+    Caller, Config, Engine, Func, GuestProfiler, Instance, InstanceAllocationStrategy, InterruptHandle, Linker, Module,
+    Store, ThrownException, Trap, Val, WasmBacktrace,
 };
 
 /// What the guests of the stress test do, each for longer than any test waits: `(export, what it crosses)`.
@@ -171,7 +171,8 @@ fn interrupter(handle: InterruptHandle, mut seed: u64) -> (mpsc::Sender<()>, std
     (begun, thread)
 }
 
-/// No crash, no interrupt without effect, and a store that works afterwards.
+/// No crash, no interrupt without effect, and a store that works afterwards. Meanwhile a profiler looks where the guests
+/// are, by a signal of its own, which must disturb nothing, and see stacks that lead to what was called.
 #[test]
 fn interrupts_at_random_moments_stop_guests_wherever_they_are() {
     let total = std::env::var("HOTFOOT_INTERRUPTS").map_or(2_000, |value| value.parse().unwrap());
@@ -183,6 +184,7 @@ fn interrupts_at_random_moments_stop_guests_wherever_they_are() {
     let modules = [&engine, &metered, &explicit].map(|engine| (engine, Module::new(engine, TEXT).unwrap()));
     let mut seed = 0x9e37_79b9_7f4a_7c15;
     let (rounds, per_store) = (total / 100, 100);
+    let (mut seen, mut astray) = (0, 0);
     for round in 0..rounds {
         // Of the lazy engine, each round has a module of its own, so that some functions are always being compiled.
         let (engine, module) = match modules.get(round % (modules.len() + 1)) {
@@ -194,6 +196,9 @@ fn interrupts_at_random_moments_stop_guests_wherever_they_are() {
             store.set_fuel(u64::MAX).unwrap();
         }
         let instance = instance(engine, module, &mut store);
+        let modules = [("stress".to_owned(), module.clone())];
+        let mut profiler = GuestProfiler::new(engine, "stress", Duration::from_micros(50), modules).unwrap();
+        profiler.attach(&mut store).unwrap();
         let (begun, thread) = interrupter(store.interrupt_handle().unwrap(), next(&mut seed));
         for _ in 0..per_store {
             let name = ENDLESS[next(&mut seed) as usize % ENDLESS.len()];
@@ -208,7 +213,14 @@ fn interrupts_at_random_moments_stop_guests_wherever_they_are() {
         }
         drop(begun);
         assert_eq!(thread.join().unwrap(), per_store);
+        for (frames, count) in profiler.stacks() {
+            seen += count;
+            // Functions that only others call. Not those that are tail-called: who replaces its frame by another's has
+            // none for some instructions.
+            astray += if ["dec", "throw"].contains(&frames[0].name()) { count } else { 0 };
+        }
     }
+    assert!(seen > 0 && astray * 100 <= seen, "{astray} of {seen} samples ended too early");
 }
 
 /// The pages of a pooled memory are written for the first time, which faults, while interrupts arrive.

@@ -12,6 +12,7 @@ use super::features::{FeatureSwitch, NAMES_HELP};
 use super::preinit::PreinitArgs;
 use super::tools::{CompileArgs, ConfigArgs, ExploreArgs, InspectArgs, ObjdumpArgs, SettingsArgs};
 use super::value::{self, CraneliftSetting, Directory, EnvVar, Preload, WasiOption};
+use crate::profile::Profile;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -149,6 +150,11 @@ pub struct LowRunArgs {
     /// If the program traps, write its memories, globals and stack to FILE, in the WebAssembly core dump format
     #[arg(long, value_name = "FILE")]
     pub coredump: Option<PathBuf>,
+
+    /// See where the program spends its time: guest[,FILE[,INTERVAL]] writes a flame graph, or a file for the Firefox
+    /// Profiler if FILE does not end in .html; perfmap and jitdump tell `perf` where each function is
+    #[arg(long, value_name = "WHAT", value_parser = value::profile)]
+    pub profile: Option<Profile>,
 
     /// Provide the imports bench.start and bench.end of benchmark programs and print the time between them to stderr
     #[arg(long)]

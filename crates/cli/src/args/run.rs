@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::EngineArgs;
 use super::low::LowRunArgs;
 use super::value::{Directory, EnvVar, Preload, WasiOption};
+use crate::profile::Profile;
 
 /// Where a module comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct RunArgs {
     pub timeout: Option<Duration>,
     /// Where to write what a program that trapped left behind.
     pub coredump: Option<PathBuf>,
+    /// Which profiler there is.
+    pub profile: Option<Profile>,
     /// Whether to provide `bench.start` and `bench.end`.
     pub bench_imports: bool,
     /// The key that artifacts must be signed with.
@@ -84,6 +87,7 @@ impl RunArgs {
             preloads: low.preloads,
             timeout: low.timeout,
             coredump: low.coredump,
+            profile: low.profile,
             bench_imports: low.bench_imports,
             verify_key: low.verify_key,
             cache: !low.no_cache,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use hotfoot_wasi::Perms;
 
+use crate::profile::{DEFAULT_INTERVAL, Profile};
+
 /// A directory of ours and the name under which the guest sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
@@ -79,6 +81,24 @@ pub fn env_var(text: &str) -> Result<EnvVar, String> {
         return Err("write a variable as NAME or NAME=VALUE".to_owned());
     }
     Ok(EnvVar { name: name.to_owned(), value })
+}
+
+/// Reads `perfmap`, `jitdump` or `guest[,FILE[,INTERVAL]]`.
+pub fn profile(text: &str) -> Result<Profile, String> {
+    let mut parts = text.split(',');
+    let kind = parts.next().unwrap_or_default();
+    let (file, interval, rest) = (parts.next(), parts.next(), parts.next());
+    match (kind, file, rest) {
+        ("perfmap", None, _) => Ok(Profile::PerfMap),
+        ("jitdump", None, _) => Ok(Profile::JitDump),
+        ("guest", _, None) => {
+            let interval = interval.map(duration).transpose()?.unwrap_or(DEFAULT_INTERVAL);
+            Ok(Profile::Guest { file: file.filter(|file| !file.is_empty()).map(PathBuf::from), interval })
+        }
+        _ => Err("write perfmap, jitdump or guest, and after that perhaps a file and an interval, as in \
+                  guest,profile.html,1ms"
+            .to_owned()),
+    }
 }
 
 /// Reads `NAME=FILE`.

@@ -12,6 +12,7 @@ use hotfoot_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, p0, p1};
 use crate::args::{RunArgs, Source};
 use crate::cmd::cache;
 use crate::input::Input;
+use crate::profile::Running;
 use crate::rest::{self, Rest};
 use crate::stop::Stop;
 use crate::stopwatch::Stopwatch;
@@ -64,6 +65,9 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
         if let Some(key) = key {
             config.artifact_key(key);
         }
+        if let Some(profile) = &args.profile {
+            profile.apply(config);
+        }
     })?;
     let program = args.source.to_string();
     let own_args = if args.invoke.is_none() { words(args)? } else { Vec::new() };
@@ -100,11 +104,13 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     if args.bench_imports {
         add_bench(&mut linker)?;
     }
+    let mut modules = Vec::new();
     for preload in &args.preloads {
         let source = Source::File(preload.file.clone());
         let name = source.to_string();
         let module = load::module(&engine, args, &Input::find(&source)?, &source)?;
         rest.add(&module);
+        modules.push((preload.name.clone(), module.clone()));
         let resolved = imports::resolve(&module, &linker, &mut store, &name)?;
         match initialized(&mut store, &resolved) {
             Ok(instance) => linker.instance(&mut store, &preload.name, instance)?,
@@ -112,25 +118,44 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
         };
     }
 
+    modules.push((args.source.program_name(), module.clone()));
+    let profile = Running::start(args.profile.as_ref(), &engine, &mut store, &args.source, modules)?;
     let resolved = imports::resolve(&module, &linker, &mut store, &program)?;
     if let Some(group) = &group {
         group.set_program(resolved.clone());
     }
+    let ended = instantiate_and_call(&mut store, &resolved, &module, args, watch)?;
+    let code = ended.map_or_else(|error| report_end(&mut store, &stop, args, &error, &program), |()| 0);
+    if let Some(profile) = profile {
+        profile.finish()?;
+    }
+    Ok(code)
+}
+
+/// Makes the instance and calls what was asked for. The outer error is about the request; the inner one is how the guest
+/// ended.
+fn instantiate_and_call(
+    store: &mut Store<Host>,
+    resolved: &InstancePre<Host>,
+    module: &Module,
+    args: &RunArgs,
+    watch: &mut Stopwatch,
+) -> Result<Result<()>> {
     let instance = match &args.invoke {
-        None => resolved.instantiate(&mut store),
-        Some(_) => initialized(&mut store, &resolved),
+        None => resolved.instantiate(&mut *store),
+        Some(_) => initialized(store, resolved),
     };
     watch.lap("instantiate");
     let instance = match instance {
         Ok(instance) => instance,
-        Err(error) => return Ok(report_end(&mut store, &stop, args, &error, &program)),
+        Err(error) => return Ok(Err(error)),
     };
     let called = match &args.invoke {
-        Some(name) => invoke_export(&mut store, &instance, &module, name, args)?,
-        None => run_program(&mut store, &instance, &module, args)?,
+        Some(name) => invoke_export(store, &instance, module, name, args)?,
+        None => run_program(store, &instance, module, args)?,
     };
     watch.lap("run");
-    Ok(called.map_or_else(|error| report_end(&mut store, &stop, args, &error, &program), |()| 0))
+    Ok(called)
 }
 
 /// Compiles all modules of a run into the cache, and runs none of them.

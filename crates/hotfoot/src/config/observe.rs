@@ -1,6 +1,7 @@
 //! Settings of what can be seen of guests: backtraces, core dumps, maps of their code.
 
 use super::Config;
+use crate::profiling::ProfilingStrategy;
 use crate::symbols::WasmBacktraceDetails;
 
 impl Config {
@@ -28,6 +29,12 @@ impl Config {
     /// Whether errors of guests carry a [`WasmCoreDump`](crate::WasmCoreDump), beside the backtrace. Default: off.
     pub fn coredump_on_trap(&mut self, enable: bool) -> &mut Self {
         self.coredump_on_trap = enable;
+        self
+    }
+
+    /// How profilers from outside, such as Linux `perf`, learn about compiled code. Default: not at all.
+    pub fn profiler(&mut self, profiler: ProfilingStrategy) -> &mut Self {
+        self.profiler = profiler;
         self
     }
 

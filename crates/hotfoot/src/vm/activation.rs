@@ -78,6 +78,15 @@ impl Activation {
         self.entry_sp + arch::ENTRY_FRAME_OFFSET
     }
 
+    /// The activation that was the newest when this one began, if it is on the same stack. Async-signal-safe.
+    ///
+    /// # Safety
+    /// S9: as [`chain`].
+    pub unsafe fn next_on_stack<'a>(&self) -> Option<&'a Activation> {
+        // SAFETY: S9, a non-null link points into a frame that has not returned.
+        unsafe { self.previous.get().as_ref() }.filter(|previous| !previous.base)
+    }
+
     /// The store whose code this activation runs.
     pub fn store(&self) -> NonNull<VmStore> {
         self.store
@@ -118,6 +127,15 @@ pub unsafe fn chain<'a>() -> impl Iterator<Item = &'a Activation> {
         Some(activation)
     });
     links.filter(|activation| !activation.base)
+}
+
+/// The newest activation, if it is on the stack that is in use. Async-signal-safe.
+///
+/// # Safety
+/// S9: as [`chain`].
+pub unsafe fn newest_on_stack<'a>() -> Option<&'a Activation> {
+    // SAFETY: S9, a non-null link points into a frame that has not returned, or into the future that is being polled.
+    unsafe { CURRENT.get().as_ref() }.filter(|newest| !newest.base)
 }
 
 /// The base of the fiber that runs, if it has entered no guest, or itself entered the newest.

@@ -122,6 +122,15 @@ impl Interrupt {
         thread.is_some()
     }
 
+    /// Asks the thread that runs a guest of the store where it is.
+    pub fn sample(&self) {
+        let thread = lock(&self.thread);
+        if let Some(thread) = *thread {
+            // S14: the thread cannot leave its guests while we hold the lock.
+            signal::sample(thread);
+        }
+    }
+
     fn reschedule(self: &Arc<Self>, schedule: &mut Schedule, when: Option<Instant>) {
         let Some(watchdog) = WATCHDOG.get() else { return };
         watchdog.remove(schedule);

@@ -24,6 +24,7 @@
 //!  builtins    the runtime's functions that compiled code calls
 //!  border      who wants to know of calls between host and guest        meter   fuel and epochs
 //!  interrupt   stopping guests by signal                       fiber   calls that can be suspended
+//!  sampling    looking where guests are, by signal
 //! ```
 //!
 //! The rest of the crate sees safe functions over handles; each function here that trusts its caller is `unsafe` and
@@ -54,6 +55,7 @@ pub mod meter;
 pub mod parking;
 pub mod pre;
 pub mod registers;
+pub mod sampling;
 pub mod shared;
 pub mod slot;
 pub mod snapshot;

@@ -40,6 +40,7 @@ use super::interrupt::Interruptible;
 use super::memory::MemoryData;
 use super::meter::Tank;
 use super::parking::Waiter;
+use super::sampling::Sampled;
 use super::table::TableData;
 use super::trap::{self, Pending};
 use crate::engine::Engine;
@@ -135,6 +136,7 @@ pub struct VmStore {
     pub(super) watches: Watches,
     pub(super) tank: Tank,
     pub(super) interruptible: Interruptible,
+    pub(super) sampled: Sampled,
     /// A stack for the next fiber.
     pub(super) idle_stack: Option<DefaultStack>,
     code_index: AtomicPtr<CodeIndex>,
@@ -199,6 +201,7 @@ impl VmStore {
             watches: Watches::default(),
             tank: Tank::default(),
             interruptible: Interruptible::default(),
+            sampled: Sampled::default(),
             idle_stack: None,
             code_index: AtomicPtr::new(Box::into_raw(Box::default())),
             pending: None,
@@ -302,6 +305,7 @@ impl VmStore {
         // SAFETY: S9, no guest of this store is on the stack: it is being dropped.
         unsafe { &mut **self.code_index.get_mut() }.clear();
         self.interruptible.end();
+        self.sampled.end();
         self.end_fibers();
         self.release_instances();
         self.pending = None;

@@ -32,6 +32,13 @@ pub struct RawFrame {
     pub code_offset: u32,
 }
 
+impl RawFrame {
+    /// The address in compiled code.
+    pub fn address(&self) -> usize {
+        self.module.text().start + self.code_offset as usize
+    }
+}
+
 /// Collects the frames of a store's guests on this thread, newest first, up to the store's limit.
 ///
 /// `innermost` is where a guest was interrupted; otherwise the place where compiled code last called

@@ -22,6 +22,7 @@ mod modules;
 mod objects;
 mod page_sizes;
 mod panics;
+mod profiling;
 mod reentrancy;
 mod references;
 mod registers;

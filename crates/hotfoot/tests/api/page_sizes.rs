@@ -83,7 +83,7 @@ fn the_host_sees_bytes_as_pages() {
         assert!(memory.write(&mut store, 4999, b"ab").is_err());
         assert_eq!(memory.grow(&mut store, 1).unwrap(), 5000);
         memory.write(&mut store, 4999, b"ab").unwrap();
-        assert_eq!(call::<_, i32, i32>(&mut store, instance, "load8", 5000).unwrap(), b'b'.into());
+        assert_eq!(call::<_, i32, i32>(&mut store, instance, "load8", 5000).unwrap(), i32::from(b'b'));
         assert_eq!(memory.ty(&store).to_string(), "(memory 5001 9000 (pagesize 1))");
         assert!(memory.grow(&mut store, 4000).is_err());
         assert!(memory.grow(&mut store, u64::MAX).is_err());

@@ -54,6 +54,15 @@ impl Mmap {
         Ok((Mmap { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len }, size))
     }
 
+    /// Maps the first page of a file as if it were code, for profilers, which are told of such mappings.
+    pub fn marker(file: &File) -> io::Result<Mmap> {
+        let len = page::size();
+        let access = ProtFlags::READ | ProtFlags::EXEC;
+        // SAFETY: S11, a private mapping at an address that the kernel chooses overlaps nothing of ours.
+        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), len, access, MapFlags::PRIVATE, file, 0)? };
+        Ok(Mmap { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len })
+    }
+
     /// Address of the first byte.
     pub fn base(&self) -> NonNull<u8> {
         self.base

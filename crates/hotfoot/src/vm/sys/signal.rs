@@ -16,12 +16,18 @@ use libc::{c_int, c_void, siginfo_t};
 
 use super::arch;
 use crate::vm::activation::{self, Claim};
+use crate::vm::sampling;
 
 /// Signals that the processor raises for what compiled code does on purpose.
 const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
 /// Asks the thread's newest guest whether it is to stop.
 const INTERRUPT: c_int = libc::SIGURG;
+
+/// Asks the thread's newest guest where it is.
+const SAMPLE: c_int = libc::SIGPROF;
+
+static PREVIOUS_SAMPLE: OnceLock<libc::sigaction> = OnceLock::new();
 
 static PREVIOUS_INTERRUPT: OnceLock<libc::sigaction> = OnceLock::new();
 
@@ -37,6 +43,11 @@ pub fn install_interrupt() {
     PREVIOUS_INTERRUPT.get_or_init(|| install_one(INTERRUPT, 0, handle_interrupt));
 }
 
+/// Installs the handler of the signal that samples guests, once per process. System calls go on after it.
+pub fn install_sample() {
+    PREVIOUS_SAMPLE.get_or_init(|| install_one(SAMPLE, libc::SA_RESTART, handle_sample));
+}
+
 type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
 fn install_one(signal: c_int, flags: c_int, handler: Handler) -> libc::sigaction {
@@ -48,6 +59,7 @@ fn install_one(signal: c_int, flags: c_int, handler: Handler) -> libc::sigaction
         action.sa_sigaction = handler as usize;
         libc::sigemptyset(&mut action.sa_mask);
         libc::sigaddset(&mut action.sa_mask, INTERRUPT);
+        libc::sigaddset(&mut action.sa_mask, SAMPLE);
         let mut previous = MaybeUninit::<libc::sigaction>::zeroed();
         let result = libc::sigaction(signal, &action, previous.as_mut_ptr());
         assert!(result == 0, "the kernel refused a signal handler: {}", std::io::Error::last_os_error());
@@ -85,6 +97,20 @@ extern "C" fn handle_interrupt(signal: c_int, info: *mut siginfo_t, context: *mu
     }
 }
 
+/// Leaves the interrupted thread as it was. A signal that somebody else's timer sent is handed on.
+extern "C" fn handle_sample(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: S9, the kernel passes the interrupted context, which nobody else touches until we return; and `errno` is
+    // this thread's.
+    let saved = unsafe { *libc::__errno_location() };
+    // SAFETY: S9, as above.
+    let is_taken = sampling::take(unsafe { &*context.cast::<libc::ucontext_t>() });
+    if !is_taken && let Some(previous) = PREVIOUS_SAMPLE.get() {
+        call_previous(previous, signal, info, context);
+    }
+    // SAFETY: S9, as above.
+    unsafe { *libc::__errno_location() = saved };
+}
+
 /// A thread that can be interrupted.
 #[derive(Copy, Clone, Debug)]
 pub struct Thread(libc::pthread_t);
@@ -102,6 +128,12 @@ pub fn interrupt(thread: Thread) {
     // SAFETY: S14, the thread exists: it is registered as running a guest, and the registration is locked. The handler was
     // installed before there was anything to register.
     unsafe { libc::pthread_kill(thread.0, INTERRUPT) };
+}
+
+/// Sends a thread the signal that samples guests.
+pub fn sample(thread: Thread) {
+    // SAFETY: S14, as for `interrupt`.
+    unsafe { libc::pthread_kill(thread.0, SAMPLE) };
 }
 
 /// Hands a fault that is not ours to the handler that was there before.

@@ -262,6 +262,11 @@ pub fn program_counter_and_frame(context: &ucontext_t) -> (usize, usize) {
     (context.uc_mcontext.pc as usize, context.uc_mcontext.regs[29] as usize)
 }
 
+/// The stack pointer of the interrupted thread.
+pub fn interrupted_stack_pointer(context: &ucontext_t) -> usize {
+    context.uc_mcontext.sp as usize
+}
+
 /// The address to which a function returns that was interrupted before it made its frame, or after it took it down;
 /// `start` is the function's first instruction. Its frame pointer is then still, or again, its caller's.
 pub fn frameless_return_address(context: &ucontext_t, start: usize) -> Option<usize> {

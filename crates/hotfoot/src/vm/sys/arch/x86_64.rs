@@ -336,6 +336,11 @@ pub fn program_counter_and_frame(context: &ucontext_t) -> (usize, usize) {
     (registers[libc::REG_RIP as usize] as usize, registers[libc::REG_RBP as usize] as usize)
 }
 
+/// The stack pointer of the interrupted thread.
+pub fn interrupted_stack_pointer(context: &ucontext_t) -> usize {
+    context.uc_mcontext.gregs[libc::REG_RSP as usize] as usize
+}
+
 /// The address to which a function returns that was interrupted before it made its frame, or after it took it down;
 /// `start` is the function's first instruction. Its frame pointer is then still, or again, its caller's.
 pub fn frameless_return_address(context: &ucontext_t, start: usize) -> Option<usize> {
