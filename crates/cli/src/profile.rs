@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use hotfoot::{Config, Engine, GuestProfiler, Module, ProfilingStrategy, Store};
 
 use crate::args::Source;
@@ -85,8 +85,8 @@ impl Running {
             self.profiler.finish(&mut bytes)?;
             (bytes, "open it at https://profiler.firefox.com")
         };
-        std::fs::write(&self.file, bytes).with_context(|| {
-            format!("cannot write the profile to `{shown}`; name another file: --profile guest,FILE")
+        std::fs::write(&self.file, bytes).map_err(|error| {
+            anyhow!("cannot write the profile to `{shown}`: {error}; name another file, as in --profile guest,FILE")
         })?;
         ui::say(&format!("wrote a profile of {taken} samples to `{shown}`; {what}"));
         Ok(())

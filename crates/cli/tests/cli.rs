@@ -210,7 +210,8 @@ fn lasting(line: &str) -> String {
         number.parse::<f64>().ok()?;
         Some(format!("{start}{before}…{after}{end}"))
     };
-    between(" took ", " ms").or_else(|| between(", ", " times")).unwrap_or_else(|| line.to_owned())
+    let profile = || between(" profile of ", " samples");
+    between(" took ", " ms").or_else(profile).or_else(|| between(", ", " times")).unwrap_or_else(|| line.to_owned())
 }
 
 /// The lines around the first difference.
