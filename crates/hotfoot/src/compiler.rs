@@ -131,6 +131,7 @@ impl Module {
         let binary = &*to_binary(bytes)?;
         if config.lazy_compilation
             && config.emit_clif.is_none()
+            && !config.describes_code()
             && let Some(module) = Module::compiled_lazily(engine, binary, cache)?
         {
             return Ok((module, key));

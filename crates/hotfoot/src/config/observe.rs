@@ -32,7 +32,14 @@ impl Config {
         self
     }
 
-    /// How profilers from outside, such as Linux `perf`, learn about compiled code. Default: not at all.
+    /// Whether someone wants to know of all code when a module is made, so that it cannot be compiled later.
+    #[cfg_attr(not(feature = "compile"), allow(dead_code))]
+    pub(crate) fn describes_code(&self) -> bool {
+        self.profiler != ProfilingStrategy::None
+    }
+
+    /// How profilers from outside, such as Linux `perf`, learn about compiled code; modules are then compiled whole.
+    /// Default: not at all.
     pub fn profiler(&mut self, profiler: ProfilingStrategy) -> &mut Self {
         self.profiler = profiler;
         self
