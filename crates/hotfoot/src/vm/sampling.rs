@@ -131,8 +131,9 @@ pub struct Sampled {
 impl Sampled {
     /// Nobody samples any more.
     pub fn end(&mut self) {
-        let ring = self.ring.swap(ptr::null_mut(), Ordering::AcqRel);
-        if !ring.is_null() {
+        // Most stores have none, and end without an atomic instruction.
+        if !self.ring.get_mut().is_null() {
+            let ring = self.ring.swap(ptr::null_mut(), Ordering::AcqRel);
             // SAFETY: S20, from `Arc::into_raw`; a handler that interrupts this thread from now on finds no ring, and on
             // other threads no guest of this store runs.
             drop(unsafe { Arc::from_raw(ring) });
