@@ -143,6 +143,7 @@ const KEYS: &[Key] = &[
         "Whether modules keep their DWARF, so that backtraces name source files and lines.",
         backtrace_details,
     ),
+    switch("debug_info", "Whether debuggers are shown programs' functions and source lines.", Config::debug_info),
     switch("coredump_on_trap", "Whether errors carry what a core dump is made of.", Config::coredump_on_trap),
     key("wasm_backtrace_max_frames", "20", "How many frames a backtrace has at most.", Other(backtrace_frames)),
     key(

@@ -10,6 +10,7 @@ mod args;
 mod cmd;
 mod config_file;
 mod disasm;
+mod doctor;
 mod explore;
 mod flame;
 mod imports;
@@ -46,6 +47,7 @@ fn main() {
 
 fn execute(command: Command) -> anyhow::Result<i32> {
     match command {
+        Command::Doctor(args) => cmd::doctor::execute(&args),
         Command::Run(args) => cmd::run::execute(&args),
         Command::Compile(args) => cmd::compile::execute(&args),
         Command::Inspect(args) => cmd::inspect::execute(&args),

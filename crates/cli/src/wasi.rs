@@ -11,6 +11,11 @@ use crate::args::RunArgs;
 
 /// The guest's context; `own_args` are the arguments after its name.
 pub fn context(args: &RunArgs, own_args: &[String]) -> Result<WasiCtx> {
+    builder(args, own_args).map(|mut builder| builder.build())
+}
+
+/// What the guest's context is built from.
+pub fn builder(args: &RunArgs, own_args: &[String]) -> Result<WasiCtxBuilder> {
     let mut builder = WasiCtxBuilder::new();
     builder.inherit_stdio().protect_terminal(args.protect_terminal);
     builder.arg(args.source.program_name()).args(own_args);
@@ -40,7 +45,7 @@ pub fn context(args: &RunArgs, own_args: &[String]) -> Result<WasiCtx> {
         })?;
         builder.preopened_socket(listener)?;
     }
-    Ok(builder.build())
+    Ok(builder)
 }
 
 /// The sockets that whoever started this process opened for it.

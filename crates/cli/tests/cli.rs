@@ -83,6 +83,37 @@ fn a_pipe_is_read_once() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello from WebAssembly!\n");
 }
 
+/// What it measures differs from run to run; what it has to say does not.
+#[test]
+fn the_doctor_names_every_step_and_what_it_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hotfoot"));
+    command.args(["doctor", "--html"]).arg(&page).args(["examples/env.wasm"]).current_dir(root());
+    let output = command.env("XDG_CACHE_HOME", cache_home()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let page = fs::read_to_string(page).unwrap();
+    for part in [
+        "env.wasm",
+        "read the file",
+        "compile",
+        "hash and load from the cache",
+        "link",
+        "instantiate",
+        "the program itself",
+        "host calls",
+        "page faults",
+        "What would help",
+        "hotfoot compile",
+        "hotfoot preinit",
+        "take them from a pool",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+        assert!(page.contains(part), "{part} is not in the page");
+    }
+}
+
 /// The shell gives the socket the number 3 and our process the identity that systemd's protocol asks for.
 #[test]
 fn a_socket_of_the_service_manager_reaches_the_guest() {

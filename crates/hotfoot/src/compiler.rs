@@ -259,7 +259,7 @@ fn new_compiler(config: &Config) -> Result<Compiler> {
         relaxed_simd_deterministic: config.relaxed_simd_deterministic,
         debug_info: config.backtrace_details,
         parallel: config.parallel_compilation,
-        full_address_map: config.generate_address_map,
+        full_address_map: config.generate_address_map || config.native_debug_info,
         emit_clif: config.emit_clif.clone(),
     };
     Ok(Compiler::new(target, options)?)

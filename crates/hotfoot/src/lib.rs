@@ -37,6 +37,7 @@ mod compiler;
 mod config;
 mod core_dump;
 mod debug;
+mod debugger;
 #[cfg(feature = "compile")]
 mod disabled;
 mod engine;

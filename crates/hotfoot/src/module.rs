@@ -8,11 +8,13 @@ use hotfoot_abi::vmctx::{Counts, VmLayout};
 use hotfoot_artifact::{EntityIndex, EntityType, ModuleInfo, NONE};
 
 use crate::artifact::check_compatible;
+use crate::debugger;
 use crate::engine::Engine;
 use crate::profiling;
 use crate::symbols::Symbols;
 use crate::types::{ExportType, ExternType, ImportType};
 use crate::vm::code::ModuleCode;
+use crate::vm::sys::gdb::Registered;
 
 /// A compiled module, ready to be instantiated any number of times. Cheap to clone, usable from all threads.
 ///
@@ -33,6 +35,8 @@ struct Shared {
     code: Arc<ModuleCode>,
     /// The export called "memory", once it has been looked for.
     memory_export: OnceLock<Option<EntityIndex>>,
+    /// What debuggers are shown of it.
+    registered: OnceLock<Registered>,
     /// Types in it are named by their numbers in the engine, but in constant expressions by their index.
     info: ModuleInfo,
     counts: Counts,
@@ -93,9 +97,14 @@ impl Module {
             info,
             code: Arc::new(code),
             memory_export: OnceLock::new(),
+            registered: OnceLock::new(),
         };
         let module = Module { shared: Arc::new(shared) };
         profiling::announce(&module)?;
+        if let Some(registered) = debugger::announce(&module) {
+            // Nobody else has the module yet.
+            let _ = module.shared.registered.set(registered);
+        }
         Ok(module)
     }
 

@@ -39,6 +39,13 @@ Examples:
   hotfoot run --invoke neg lib.wasm -1.5     … and floats also as nan or inf
   hotfoot run --allow-precompiled app.hotfoot  load what `hotfoot compile app.wasm` made";
 
+const DOCTOR_EXAMPLES: &str = "\
+The program is started some dozens of times, with an empty standard input, and stopped when it first writes something.
+
+Examples:
+  hotfoot doctor app.wasm one two             with the arguments `one` and `two`
+  hotfoot doctor --html out.html --dir . app.wasm  … the report as a page, too";
+
 const CACHE_EXAMPLES: &str = "\
 Examples:
   hotfoot cache stats                     how much is in it
@@ -73,6 +80,8 @@ pub enum Command {
     Compile(CompileArgs),
     /// Say what is in a module or artifact, and what will be fast or slow to start
     Inspect(InspectArgs),
+    /// Start a program in every way there is, and say where the time to its first output goes and what would help
+    Doctor(LowDoctorArgs),
     /// Disassemble machine code, beside the instructions that it comes from
     Objdump(ObjdumpArgs),
     /// Write a page that shows a module's text and its machine code side by side
@@ -147,6 +156,10 @@ pub struct LowRunArgs {
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     pub timeout: Option<Duration>,
 
+    /// Show the program's functions and source lines to a debugger, as in `gdb --args hotfoot run -D app.wasm`
+    #[arg(short = 'D', long)]
+    pub debug: bool,
+
     /// If the program traps, write its memories, globals and stack to FILE, in the WebAssembly core dump format
     #[arg(long, value_name = "FILE")]
     pub coredump: Option<PathBuf>,
@@ -182,6 +195,18 @@ pub struct LowRunArgs {
 
     #[command(flatten)]
     pub engine: LowEngineArgs,
+}
+
+/// The options of `hotfoot doctor`.
+#[derive(Args)]
+#[command(override_usage = "hotfoot doctor [OPTIONS] FILE [ARGS]...", after_help = DOCTOR_EXAMPLES)]
+pub struct LowDoctorArgs {
+    /// Write the report as a page, too, with a picture of each start
+    #[arg(long, value_name = "OUT")]
+    pub html: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub run: LowRunArgs,
 }
 
 /// Options that shape the engine and so apply to every command that compiles.

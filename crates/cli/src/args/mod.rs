@@ -19,7 +19,7 @@ use crate::ui;
 pub use engine::{EngineArgs, known_target};
 pub use low::{CacheCommand, WastArgs};
 pub use preinit::{Emit, PreinitArgs, ReportFormat};
-pub use run::{RunArgs, Source};
+pub use run::{DoctorArgs, RunArgs, Source};
 pub use tools::{CompileArgs, ConfigArgs, ConfigCommand, ExploreArgs, InspectArgs, ObjdumpArgs, SettingsArgs};
 pub use value::size;
 
@@ -27,6 +27,8 @@ pub use value::size;
 pub enum Command {
     /// Run or invoke one module.
     Run(RunArgs),
+    /// Examine the start of a program.
+    Doctor(DoctorArgs),
     /// Compile a module to an artifact.
     Compile(CompileArgs),
     /// Describe a module or artifact.
@@ -76,6 +78,7 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Command> {
     let cli = low::Cli::try_parse_from(argv).unwrap_or_else(|error| ui::exit_with_usage(&error));
     Ok(match cli.command {
         low::Command::Run(low) => Command::Run(RunArgs::new(low)?),
+        low::Command::Doctor(low) => Command::Doctor(DoctorArgs::new(low)?),
         low::Command::Compile(args) => Command::Compile(args),
         low::Command::Inspect(args) => Command::Inspect(args),
         low::Command::Explore(args) => Command::Explore(args),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::EngineArgs;
-use super::low::LowRunArgs;
+use super::low::{LowDoctorArgs, LowRunArgs};
 use super::value::{Directory, EnvVar, Preload, WasiOption};
 use crate::profile::Profile;
 
@@ -47,6 +47,8 @@ pub struct RunArgs {
     pub timeout: Option<Duration>,
     /// Where to write what a program that trapped left behind.
     pub coredump: Option<PathBuf>,
+    /// Whether debuggers are shown the program's source lines.
+    pub debug: bool,
     /// Which profiler there is.
     pub profile: Option<Profile>,
     /// Whether to provide `bench.start` and `bench.end`.
@@ -87,6 +89,7 @@ impl RunArgs {
             preloads: low.preloads,
             timeout: low.timeout,
             coredump: low.coredump,
+            debug: low.debug,
             profile: low.profile,
             bench_imports: low.bench_imports,
             verify_key: low.verify_key,
@@ -95,6 +98,24 @@ impl RunArgs {
             allow_precompiled: low.allow_precompiled,
             engine: if threads { engine.with_threads() } else { engine },
         })
+    }
+}
+
+/// A program whose start is to be examined.
+pub struct DoctorArgs {
+    /// Where to write the report as a page.
+    pub html: Option<PathBuf>,
+    /// The program and all that it is given.
+    pub run: RunArgs,
+}
+
+impl DoctorArgs {
+    /// As [`RunArgs::new`].
+    ///
+    /// # Errors
+    /// As [`RunArgs::new`].
+    pub fn new(low: LowDoctorArgs) -> Result<DoctorArgs> {
+        Ok(DoctorArgs { html: low.html, run: RunArgs::new(low.run)? })
     }
 }
 

@@ -4,6 +4,7 @@ pub mod cache;
 pub mod compile;
 pub mod completions;
 pub mod config;
+pub mod doctor;
 pub mod explore;
 pub mod inspect;
 pub mod objdump;

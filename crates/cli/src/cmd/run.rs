@@ -61,7 +61,8 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
     let input = Input::find(&args.source)?;
     let is_large = rest::is_large(&input);
     let engine = args.engine.engine_with(|config| {
-        config.cache(cache.clone()).coredump_on_trap(args.coredump.is_some()).lazy_compilation(is_large);
+        config.cache(cache.clone()).lazy_compilation(is_large);
+        config.coredump_on_trap(args.coredump.is_some()).debug_info(args.debug);
         if let Some(key) = key {
             config.artifact_key(key);
         }
@@ -90,20 +91,7 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
 
     let mut store = Store::new(&engine, host);
     let stop = Stop::watch(&mut store, args.timeout)?;
-    let mut linker = Linker::new(&engine);
-    if let Some(group) = &group {
-        if !args.preloads.is_empty() {
-            bail!("--preload does not go with -S threads: what is preloaded would belong to the first thread only")
-        }
-        p1::add_to_linker_of_threads(&mut linker, Host::shared, |host: &mut Host| &mut host.wasi)?;
-        threads::add_to_linker(&mut linker, &store, &module, group)?;
-    } else {
-        p1::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
-        p0::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
-    }
-    if args.bench_imports {
-        add_bench(&mut linker)?;
-    }
+    let mut linker = linker(&engine, &store, &module, args, group.as_ref())?;
     let mut modules = Vec::new();
     for preload in &args.preloads {
         let source = Source::File(preload.file.clone());
@@ -130,6 +118,31 @@ fn run(args: &RunArgs, watch: &mut Stopwatch) -> Result<i32> {
         profile.finish()?;
     }
     Ok(code)
+}
+
+/// Provides what WASI and the options promise.
+fn linker(
+    engine: &Engine,
+    store: &Store<Host>,
+    module: &Module,
+    args: &RunArgs,
+    group: Option<&Arc<Group<Host>>>,
+) -> Result<Linker<Host>> {
+    let mut linker = Linker::new(engine);
+    if let Some(group) = group {
+        if !args.preloads.is_empty() {
+            bail!("--preload does not go with -S threads: what is preloaded would belong to the first thread only")
+        }
+        p1::add_to_linker_of_threads(&mut linker, Host::shared, |host: &mut Host| &mut host.wasi)?;
+        threads::add_to_linker(&mut linker, store, module, group)?;
+    } else {
+        p1::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+        p0::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+    }
+    if args.bench_imports {
+        add_bench(&mut linker)?;
+    }
+    Ok(linker)
 }
 
 /// Makes the instance and calls what was asked for. The outer error is about the request; the inner one is how the guest
@@ -187,7 +200,7 @@ fn report_end(store: &mut Store<Host>, stop: &Stop, args: &RunArgs, error: &anyh
 }
 
 /// ARGS as text: the interface of WASI to its guests has no other kind.
-fn words(args: &RunArgs) -> Result<Vec<String>> {
+pub fn words(args: &RunArgs) -> Result<Vec<String>> {
     let word = |word: &std::ffi::OsString| {
         let text = word.to_str().map(str::to_owned);
         text.with_context(|| format!("the argument {word:?} is not UTF-8, which a guest cannot be given; write it so"))

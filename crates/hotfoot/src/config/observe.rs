@@ -35,13 +35,20 @@ impl Config {
     /// Whether someone wants to know of all code when a module is made, so that it cannot be compiled later.
     #[cfg_attr(not(feature = "compile"), allow(dead_code))]
     pub(crate) fn describes_code(&self) -> bool {
-        self.profiler != ProfilingStrategy::None
+        self.profiler != ProfilingStrategy::None || self.native_debug_info
     }
 
     /// How profilers from outside, such as Linux `perf`, learn about compiled code; modules are then compiled whole.
     /// Default: not at all.
     pub fn profiler(&mut self, profiler: ProfilingStrategy) -> &mut Self {
         self.profiler = profiler;
+        self
+    }
+
+    /// Shows guests' functions and source lines to debuggers of this process, such as gdb and lldb; modules are then
+    /// compiled whole, and with [`Config::generate_address_map`]. The code is the same. Default: off.
+    pub fn debug_info(&mut self, enable: bool) -> &mut Self {
+        self.native_debug_info = enable;
         self
     }
 

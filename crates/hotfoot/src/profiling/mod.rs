@@ -1,7 +1,7 @@
 //! Telling profilers what runs: which function is where in memory, for those that sample addresses from outside, and a
 //! profiler of our own that samples guests from inside the process.
 
-mod code;
+pub mod code;
 mod firefox;
 pub mod guest;
 mod jit_dump;

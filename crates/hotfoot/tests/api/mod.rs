@@ -19,6 +19,7 @@ mod linker;
 mod memories;
 mod meters;
 mod modules;
+mod native_debugging;
 mod objects;
 mod page_sizes;
 mod panics;

@@ -2,6 +2,7 @@
 
 pub mod arch;
 pub mod barrier;
+pub mod gdb;
 pub mod memfd;
 pub mod mmap;
 pub mod page;
