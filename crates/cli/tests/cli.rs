@@ -98,7 +98,7 @@ fn the_doctor_names_every_step_and_what_it_tried() {
         "env.wasm",
         "read the file",
         "compile",
-        "hash and load from the cache",
+        "find in the cache",
         "link",
         "instantiate",
         "the program itself",

@@ -1,6 +1,9 @@
 //! What an embedder is asked or told while a store runs: calls between host and guest, and deadlines; and what a host
 //! function can do about its store's.
 
+use std::fmt;
+use std::pin::Pin;
+
 use anyhow::Result;
 
 use crate::vm::context::{StoreContext, StoreContextMut};
@@ -33,7 +36,6 @@ impl CallHook {
 
 /// What to do with a guest whose epoch deadline has passed; see
 /// [`Store::epoch_deadline_callback`](crate::Store::epoch_deadline_callback).
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum UpdateDeadline {
     /// Stop it with [`Trap::Interrupt`](crate::Trap::Interrupt).
@@ -42,6 +44,19 @@ pub enum UpdateDeadline {
     Continue(u64),
     /// Let other futures run, then let it run on for so many epochs. An error in a call that is not asynchronous.
     Yield(u64),
+    /// Wait for this future, then let the guest run on for so many epochs. An error in a call that is not asynchronous.
+    YieldCustom(u64, Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+impl fmt::Debug for UpdateDeadline {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UpdateDeadline::Interrupt => formatter.write_str("Interrupt"),
+            UpdateDeadline::Continue(delta) => formatter.debug_tuple("Continue").field(delta).finish(),
+            UpdateDeadline::Yield(delta) => formatter.debug_tuple("Yield").field(delta).finish(),
+            UpdateDeadline::YieldCustom(delta, _) => formatter.debug_tuple("YieldCustom").field(delta).finish(),
+        }
+    }
 }
 
 impl<T: 'static> StoreContext<'_, T> {

@@ -128,6 +128,7 @@ pub use vm::view::MemoryView;
 #[doc = include_str!("../../../docs/async.md")]
 #[doc = include_str!("../../../docs/threads.md")]
 #[doc = include_str!("../../../docs/debugging.md")]
+#[doc = include_str!("../../../docs/limits.md")]
 #[doc = include_str!("../../../docs/profiling.md")]
 struct Guide;
 

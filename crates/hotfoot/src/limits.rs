@@ -26,6 +26,15 @@ pub trait ResourceLimiter: Send {
     /// Whatever should trap the guest.
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool>;
 
+    /// Told when growth that was allowed failed all the same.
+    ///
+    /// # Errors
+    /// Whatever should trap the guest.
+    fn table_grow_failed(&mut self, error: crate::Error) -> Result<()> {
+        let _ = error;
+        Ok(())
+    }
+
     /// How many instances the store may have. Default: 10,000.
     fn instances(&self) -> usize {
         DEFAULT_COUNT
@@ -47,6 +56,7 @@ const DEFAULT_COUNT: usize = 10_000;
 /// Fixed limits of a store.
 #[derive(Clone, Debug)]
 pub struct StoreLimits {
+    budget: Budget,
     memory_size: Option<usize>,
     table_elements: Option<usize>,
     instances: usize,
@@ -58,6 +68,7 @@ pub struct StoreLimits {
 impl Default for StoreLimits {
     fn default() -> StoreLimits {
         StoreLimits {
+            budget: Budget { limit: usize::MAX, used: 0, last: 0 },
             memory_size: None,
             table_elements: None,
             instances: DEFAULT_COUNT,
@@ -65,6 +76,34 @@ impl Default for StoreLimits {
             memories: DEFAULT_COUNT,
             trap_on_grow_failure: false,
         }
+    }
+}
+
+/// Bytes that a store's guests may have of the host's, all kinds together.
+#[derive(Clone, Debug)]
+struct Budget {
+    limit: usize,
+    used: usize,
+    /// What was allowed last, to be given back if it fails.
+    last: usize,
+}
+
+/// Bytes of a table's element.
+const ELEMENT: usize = 8;
+
+impl Budget {
+    /// Takes what growth needs, if there is so much left.
+    fn take(&mut self, current: usize, desired: usize) -> bool {
+        let more = desired.saturating_sub(current);
+        let allowed = self.used.checked_add(more).is_some_and(|used| used <= self.limit);
+        self.last = if allowed { more } else { 0 };
+        self.used += self.last;
+        allowed
+    }
+
+    /// Gives back what was taken last.
+    fn give_back(&mut self) {
+        self.used -= std::mem::take(&mut self.last);
     }
 }
 
@@ -82,6 +121,24 @@ impl StoreLimitsBuilder {
     #[must_use]
     pub fn memory_size(mut self, bytes: usize) -> Self {
         self.0.memory_size = Some(bytes);
+        self
+    }
+
+    /// Bytes that all memories, tables (8 an element) and the heap of objects may have together. What a memory has once
+    /// grown to is counted until the store is gone, also where its instance is reset meanwhile.
+    ///
+    /// ```
+    /// use hotfoot::{Engine, Memory, MemoryType, Store, StoreLimitsBuilder};
+    /// let limits = StoreLimitsBuilder::new().total_size(1 << 20).build();
+    /// let mut store = Store::new(&Engine::default(), limits);
+    /// store.limiter(|limits| limits);
+    /// assert!(Memory::new(&mut store, MemoryType::new(10, None)).is_ok());
+    /// assert!(Memory::new(&mut store, MemoryType::new(7, None)).is_err());
+    /// assert!(Memory::new(&mut store, MemoryType::new(6, None)).is_ok());
+    /// ```
+    #[must_use]
+    pub fn total_size(mut self, bytes: usize) -> Self {
+        self.0.budget.limit = bytes;
         self
     }
 
@@ -127,31 +184,54 @@ impl StoreLimitsBuilder {
 }
 
 impl StoreLimits {
-    fn decide(&self, what: &str, desired: usize, limit: Option<usize>, maximum: Option<usize>) -> Result<bool> {
+    fn decide(
+        &mut self,
+        what: &str,
+        (current, desired): (usize, usize),
+        limit: Option<usize>,
+        maximum: Option<usize>,
+        unit: usize,
+    ) -> Result<bool> {
         let limit = limit.unwrap_or(usize::MAX);
-        let allowed = desired <= limit && maximum.is_none_or(|maximum| desired <= maximum);
+        let fits = desired <= limit && maximum.is_none_or(|maximum| desired <= maximum);
+        let allowed = fits && self.budget.take(current.saturating_mul(unit), desired.saturating_mul(unit));
         if !allowed && self.trap_on_grow_failure {
+            if fits {
+                let Budget { used, limit, .. } = self.budget;
+                bail!(
+                    "forcing trap when growing {what} to {desired}: {used} of the {limit} bytes of the store are used"
+                );
+            }
             bail!("forcing trap when growing {what} to {desired}: the limit is {limit}");
         }
         Ok(allowed)
     }
-}
 
-impl ResourceLimiter for StoreLimits {
-    fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
-        self.decide("memory", desired, self.memory_size, maximum)
-    }
-
-    fn memory_grow_failed(&mut self, error: crate::Error) -> Result<()> {
+    fn failed(&mut self, what: &str, error: crate::Error) -> Result<()> {
+        self.budget.give_back();
         if self.trap_on_grow_failure {
-            Err(error.context("forcing a memory growth failure to be a trap"))
+            Err(error.context(format!("forcing a {what} growth failure to be a trap")))
         } else {
             Ok(())
         }
     }
+}
 
-    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
-        self.decide("table", desired, self.table_elements, maximum)
+impl ResourceLimiter for StoreLimits {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        self.decide("memory", (current, desired), self.memory_size, maximum, 1)
+    }
+
+    fn memory_grow_failed(&mut self, error: crate::Error) -> Result<()> {
+        self.failed("memory", error)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        self.decide("table", (current, desired), self.table_elements, maximum, ELEMENT)
+    }
+
+    fn table_grow_failed(&mut self, error: crate::Error) -> Result<()> {
+        self.failed("table", error)
     }
 
     fn instances(&self) -> usize {

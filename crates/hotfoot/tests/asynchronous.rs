@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hotfoot::{
     Caller, Config, Engine, Func, FuncType, Instance, Linker, Module, PoolingAllocationConfig, Result, Store, Trap,
-    Val, ValType, WasmBacktrace,
+    UpdateDeadline, Val, ValType, WasmBacktrace,
 };
 
 struct Unpark(Thread);
@@ -365,6 +365,41 @@ fn epochs_yield_and_go_on() {
         let mut future = Box::pin(call(&mut store, instance, "spin", 0));
         assert!(poll_once(future.as_mut()).is_pending());
     }
+}
+
+#[test]
+fn a_deadline_can_wait_for_any_future() {
+    let (mut store, instance) = start(Config::new().epoch_interruption(true));
+    store.set_epoch_deadline(1);
+    let waits = store.data().waits.clone();
+    store.epoch_deadline_callback(move |_| {
+        let count = Count(waits.clone());
+        let future = async move {
+            let _count = count;
+            pending(3).await;
+        };
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(future)))
+    });
+    let engine = store.engine().clone();
+    {
+        let mut future = Box::pin(call(&mut store, instance, "spin", 50));
+        engine.increment_epoch();
+        for _ in 0..3 {
+            assert!(poll_once(future.as_mut()).is_pending());
+        }
+        assert!(matches!(poll_once(future.as_mut()), Poll::Ready(Ok(7))));
+    }
+    assert_eq!(store.data().waits.load(Ordering::SeqCst), 1);
+    // A call that is dropped drops what it waits for.
+    engine.increment_epoch();
+    {
+        let mut future = Box::pin(call(&mut store, instance, "spin", 50));
+        assert!(poll_once(future.as_mut()).is_pending());
+    }
+    assert_eq!(store.data().waits.load(Ordering::SeqCst), 2);
+    engine.increment_epoch();
+    let spin = instance.get_typed_func::<i32, i32>(&mut store, "spin").unwrap();
+    assert!(spin.call(&mut store, 5).unwrap_err().root_cause().to_string().contains("_async"));
 }
 
 /// An interrupt finds the thread that polls, and a guest that is suspended when it is continued.

@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use hotfoot::{Cache, CacheConfig, Config, Module};
 
 use crate::args::RunArgs;
+use crate::input::Input;
 pub use page::page;
 use remedy::Remedy;
 use start::{Ended, Load, Start, Way};
@@ -86,11 +87,14 @@ fn as_asked(_: &mut Config) {}
 /// When it cannot be started.
 pub fn examine(args: &RunArgs, wasm: &[u8]) -> Result<Report> {
     let folder = Folder::new()?;
-    let file = folder.write("module.wasm", wasm)?;
-    let first = median(args, Way { file: &file, load: Load::Compile, wasm_len: wasm.len(), set: as_asked })?;
+    let file = match Input::find(&args.source)? {
+        Input::ModuleFile(path) => path,
+        _ => folder.write("module.wasm", wasm)?,
+    };
+    let first = median(args, Way { file: &file, load: Load::Compile, set: as_asked })?;
     let cache = folder.cache("cache")?;
-    let cached = Way { file: &file, load: Load::Cached(&cache), wasm_len: wasm.len(), set: as_asked };
-    fill(args, &cache, wasm)?;
+    let cached = Way { file: &file, load: Load::Cached(&cache), set: as_asked };
+    fill(args, &cache, &file)?;
     let next = median(args, cached)?;
     let mut remedies = remedy::try_all(args, wasm, &folder, &file, &first, &next)?;
     remedies.sort_by_key(|remedy| std::cmp::Reverse(remedy.gain()));
@@ -98,11 +102,11 @@ pub fn examine(args: &RunArgs, wasm: &[u8]) -> Result<Report> {
 }
 
 /// Puts a module into a cache.
-fn fill(args: &RunArgs, cache: &Cache, wasm: &[u8]) -> Result<()> {
+fn fill(args: &RunArgs, cache: &Cache, file: &Path) -> Result<()> {
     let engine = args.engine.engine_with(|config| {
         config.cache(Some(cache.clone()));
     })?;
-    Module::new(&engine, wasm).map(drop)
+    Module::from_file(&engine, file).map(drop)
 }
 
 /// The median of several starts.

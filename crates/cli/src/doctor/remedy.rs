@@ -73,16 +73,14 @@ pub fn try_all(
         what: "Compile ahead of time, with `hotfoot compile`".to_owned(),
         of: NEXT,
         before: next.total(),
-        after: Some(
-            median(args, Way { file: &artifact, load: Load::Artifact, wasm_len: wasm.len(), set: as_asked })?.total(),
-        ),
+        after: Some(median(args, Way { file: &artifact, load: Load::Artifact, set: as_asked })?.total()),
         note: format!("run the artifact with --allow-precompiled; it has {}", size(compiled.len() as u64)),
     });
     if first.time(&[COMPILE]) * 10 > first.total() {
         let set = |config: &mut Config| {
             config.cranelift_opt_level(OptLevel::None);
         };
-        let way = Way { file, load: Load::Compile, wasm_len: wasm.len(), set };
+        let way = Way { file, load: Load::Compile, set };
         remedies.push(Remedy {
             what: "Optimise less, with -O 0".to_owned(),
             of: FIRST,
@@ -117,8 +115,8 @@ fn preinit(args: &RunArgs, wasm: &[u8], folder: &Folder, next: &Start) -> Result
     };
     let file = folder.write("initialised.wasm", &initialised)?;
     let cache = folder.cache("initialised")?;
-    let way = Way { file: &file, load: Load::Cached(&cache), wasm_len: wasm.len(), set: as_asked };
-    fill(args, &cache, &initialised)?;
+    let way = Way { file: &file, load: Load::Cached(&cache), set: as_asked };
+    fill(args, &cache, &file)?;
     let after = Some(median(args, way)?.total());
     Ok(Remedy {
         what,
@@ -138,12 +136,11 @@ fn smaller(args: &RunArgs, wasm: &[u8], folder: &Folder, first: &Start, next: &S
     }
     let file = folder.write("smaller.wasm", &small)?;
     let cache = folder.cache("smaller")?;
-    let way = Way { file: &file, load: Load::Cached(&cache), wasm_len: wasm.len(), set: as_asked };
-    fill(args, &cache, &small)?;
+    let way = Way { file: &file, load: Load::Cached(&cache), set: as_asked };
+    fill(args, &cache, &file)?;
     let after = median(args, way)?;
     let (before, after) = (next.total(), after.total());
-    let first_after =
-        median(args, Way { file: &file, load: Load::Compile, wasm_len: wasm.len(), set: as_asked })?.total();
+    let first_after = median(args, Way { file: &file, load: Load::Compile, set: as_asked })?.total();
     let saved = first.total().saturating_sub(first_after);
     Ok(Some(Remedy {
         what: format!("Strip {} of custom sections from the module", size(removed as u64)),

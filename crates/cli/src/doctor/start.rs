@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::args::RunArgs;
 use crate::cmd::run::words;
+use crate::input::Input;
 use crate::{imports, rest, trust, wasi};
 
 /// How long a program gets that writes nothing, if nobody says.
@@ -36,8 +37,6 @@ pub struct Way<'a> {
     pub file: &'a Path,
     /// How it comes to be code.
     pub load: Load<'a>,
-    /// How large the module is.
-    pub wasm_len: usize,
     /// What the engine is told beside the options.
     pub set: fn(&mut Config),
 }
@@ -94,7 +93,7 @@ pub const READ: &str = "read the file";
 /// Compiling, or whatever is done instead.
 pub const COMPILE: &str = "compile";
 /// Finding compiled code in the cache.
-pub const FIND: &str = "hash and load from the cache";
+pub const FIND: &str = "find in the cache";
 /// Loading an artifact.
 pub const LOAD: &str = "load the artifact";
 /// Resolving imports.
@@ -202,7 +201,7 @@ pub fn once(args: &RunArgs, way: Way<'_>) -> Result<Start> {
     let mut steps = Steps::begin();
     let engine = args.engine.engine_with(|config| {
         // As `hotfoot run` does it.
-        config.lazy_compilation(rest::is_large(way.wasm_len));
+        config.lazy_compilation(rest::is_large(&Input::ModuleFile(way.file.to_owned())));
         (way.set)(config);
         if let Load::Cached(cache) = way.load {
             config.cache(Some(cache.clone()));
@@ -212,11 +211,15 @@ pub fn once(args: &RunArgs, way: Way<'_>) -> Result<Start> {
         let module = trust::deserialize_file(&engine, way.file)?;
         steps.end(LOAD, Duration::ZERO);
         module
+    } else if let Load::Cached(_) = way.load {
+        let module = Module::from_file(&engine, way.file)?;
+        steps.end(FIND, Duration::ZERO);
+        module
     } else {
-        let wasm = std::fs::read(way.file).context("cannot read what was just written")?;
+        let wasm = std::fs::read(way.file).with_context(|| format!("cannot read `{}`", way.file.display()))?;
         steps.end(READ, Duration::ZERO);
         let module = Module::new(&engine, &wasm)?;
-        steps.end(if let Load::Cached(_) = way.load { FIND } else { COMPILE }, Duration::ZERO);
+        steps.end(COMPILE, Duration::ZERO);
         module
     };
     let mut store = Store::new(&engine, Host::new(args)?);

@@ -117,7 +117,11 @@ impl VmStore {
         }
         // SAFETY: S7, by the caller's promise.
         let grown = unsafe { self.tables[index as usize].grow(desired, element) };
-        self.host_was_seen |= !grown;
+        if !grown {
+            self.host_was_seen = true;
+            let error = anyhow::anyhow!("the host has no memory for a table of {desired} elements");
+            self.with_limiter(|limiter| limiter.table_grow_failed(error)).unwrap_or(Ok(()))?;
+        }
         Ok(grown.then_some(current))
     }
 }

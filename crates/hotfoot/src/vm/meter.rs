@@ -160,6 +160,10 @@ pub unsafe extern "C" fn new_epoch(context: *mut VmContext) -> u32 {
                     fiber::yield_now(store)?;
                     (*store.as_ptr()).set_epoch_deadline(delta);
                 }
+                UpdateDeadline::YieldCustom(delta, mut future) => {
+                    fiber::block_on(store, future.as_mut())?;
+                    (*store.as_ptr()).set_epoch_deadline(delta);
+                }
             }
             Ok(1)
         })

@@ -236,3 +236,38 @@ fn a_limiter_hears_of_growth_that_the_host_refuses() {
     assert_eq!(call::<_, i32, i32>(&mut store, instance, "memory", 1).unwrap(), -1);
     assert_eq!(store.data().failures, 1);
 }
+
+#[test]
+fn one_budget_is_for_everything_in_a_store() {
+    let mut store = limited(&Engine::default(), StoreLimitsBuilder::new().total_size(4 * PAGE).build());
+    let instance = instantiate(&mut store, GROWS, &[]);
+    let mut grow = |what, by| call::<_, i32, i32>(&mut store, instance, what, by).unwrap();
+    assert_eq!(grow("memory", 2), 1);
+    // The table has one element of eight bytes.
+    assert_eq!(grow("memory", 1), -1);
+    let rest = PAGE as i32 / 8 - 1;
+    assert_eq!(grow("table", rest + 1), -1);
+    assert_eq!(grow("table", rest), 1);
+    assert_eq!(grow("table", 1), -1);
+    assert!(Memory::new(&mut store, MemoryType::new(1, None)).is_err());
+    assert!(Memory::new(&mut store, MemoryType::new(0, None)).is_ok());
+    let mut store = limited(&Engine::default(), StoreLimitsBuilder::new().total_size(1000).build());
+    assert!(hotfoot::ExternRef::new(&mut store, 5).is_err(), "a heap takes more");
+    let limits = StoreLimitsBuilder::new().total_size(PAGE + 8).trap_on_grow_failure(true).build();
+    let mut store = limited(&Engine::default(), limits);
+    let instance = instantiate(&mut store, GROWS, &[]);
+    let error = call::<_, i32, i32>(&mut store, instance, "memory", 1).unwrap_err();
+    assert!(error.root_cause().to_string().contains("65544 of the 65544 bytes"), "{error:?}");
+}
+
+#[test]
+fn what_the_host_could_not_give_is_not_counted() {
+    let engine = Engine::new(hotfoot::Config::new().memory_reservation(2 << 16).memory_may_move(false)).unwrap();
+    let mut store = limited(&engine, StoreLimitsBuilder::new().total_size(9 * PAGE).build());
+    let instance = instantiate(&mut store, GROWS, &[]);
+    for _ in 0..20 {
+        assert_eq!(call::<_, i32, i32>(&mut store, instance, "memory", 5).unwrap(), -1);
+    }
+    assert_eq!(call::<_, i32, i32>(&mut store, instance, "memory", 1).unwrap(), 1);
+    assert_eq!(call::<_, i32, i32>(&mut store, instance, "table", 7 * (PAGE as i32) / 8 - 1).unwrap(), 1);
+}
