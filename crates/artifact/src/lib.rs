@@ -28,13 +28,14 @@ pub use info::{
 };
 pub use read::{Artifact, ReadError};
 pub use section::Section;
-pub use tables::CodeTables;
+pub use tables::{CodeTables, Origin};
 pub use types::{
     EntityIndex, EntityType, Export, GlobalType, HeapType, Import, MemoryType, MemoryTypeBuilder, MemoryTypeError,
     Mutability, RefType, TableType, ValType,
 };
 pub use write::{
-    Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, Parts, StackMap, Tables, Trampolines,
+    Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, INLINED, Inlined, Parts, StackMap, Tables,
+    Trampolines,
 };
 
 /// Marks "no function", "no trampoline" or "null" in a table of indices or offsets.

@@ -89,6 +89,7 @@ impl<'a> Artifact<'a> {
             trap_offsets: sections.table(Section::TrapOffsets)?.into(),
             trap_codes: sections.table(Section::TrapCodes)?.into(),
             addresses: sections.table(Section::Addresses)?.into(),
+            inlined: sections.table(Section::Inlined)?.into(),
             call_sites: sections.table(Section::CallSites)?.into(),
             handlers: sections.table(Section::Handlers)?.into(),
             stack_maps: sections.table(Section::StackMaps)?.into(),

@@ -40,8 +40,10 @@ pub enum Section {
     StackMaps,
     /// Where in the frames those are.
     Roots,
-    /// Code offset to module offset.
+    /// Code offset to place in the module.
     Addresses,
+    /// Places in inlined functions.
+    Inlined,
     /// Function names.
     Names,
     /// Text of all names.
@@ -55,7 +57,7 @@ impl Section {
     pub const COUNT: usize = Section::ALL.len();
 
     /// In the order of the file.
-    pub const ALL: [Section; 21] = [
+    pub const ALL: [Section; 22] = [
         Section::Header,
         Section::Info,
         Section::Trampolines,
@@ -74,6 +76,7 @@ impl Section {
         Section::StackMaps,
         Section::Roots,
         Section::Addresses,
+        Section::Inlined,
         Section::Names,
         Section::Strings,
         Section::Debug,
@@ -100,6 +103,7 @@ impl Section {
             Section::StackMaps => ".hotfoot.maps",
             Section::Roots => ".hotfoot.roots",
             Section::Addresses => ".hotfoot.addrs",
+            Section::Inlined => ".hotfoot.inlined",
             Section::Names => ".hotfoot.names",
             Section::Strings => ".hotfoot.strings",
             Section::Debug => ".hotfoot.debug",

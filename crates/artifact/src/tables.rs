@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use hotfoot_abi::trap::TrapCode;
 use zerocopy::little_endian::U32;
 
-use crate::write::{Address, CallSite, Handler, StackMap};
+use crate::NONE;
+use crate::write::{Address, CallSite, Handler, INLINED, Inlined, StackMap};
 
 /// The tables. All offsets count from the start of the text that the code is in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,8 +20,10 @@ pub struct CodeTables<'a> {
     pub trap_offsets: Cow<'a, [U32]>,
     /// Trap code of each.
     pub trap_codes: Cow<'a, [u8]>,
-    /// Code offset to module offset, ascending.
+    /// Code offset to place in the module, ascending.
     pub addresses: Cow<'a, [Address]>,
+    /// Places in functions that were inlined; the place of its call comes before each.
+    pub inlined: Cow<'a, [Inlined]>,
     /// Calls that exceptions can come back from, ascending.
     pub call_sites: Cow<'a, [CallSite]>,
     /// Handlers of those calls.
@@ -58,8 +61,40 @@ impl CodeTables<'_> {
 
     /// The offset in the WebAssembly binary that the code at this offset comes from.
     pub fn wasm_offset_at(&self, code_offset: u32) -> Option<u32> {
-        let next = self.addresses.partition_point(|address| address.code.get() <= code_offset);
-        let wasm = self.addresses.get(next.checked_sub(1)?)?.wasm.get();
-        (wasm != crate::NONE).then_some(wasm)
+        self.origins_at(code_offset).next()?.wasm_offset
     }
+
+    /// What the code at this offset comes from: a place in the function whose code it is, preceded by those in the
+    /// functions that were inlined there, the innermost one first.
+    pub fn origins_at(&self, code_offset: u32) -> impl Iterator<Item = Origin> {
+        let next = self.addresses.partition_point(|address| address.code.get() <= code_offset);
+        let address = next.checked_sub(1).and_then(|at| self.addresses.get(at));
+        let mut place = Some(address.map_or(NONE, |address| address.wasm.get()));
+        std::iter::from_fn(move || {
+            let of_call = place.take()?;
+            if of_call & INLINED == 0 {
+                return Some(Origin { function: None, wasm_offset: Some(of_call) });
+            }
+            let number = of_call & !INLINED;
+            match self.inlined.get(number as usize).filter(|_| of_call != NONE) {
+                Some(inlined) => {
+                    // Only damaged tables lead on to a later place, and then round and round.
+                    let caller = inlined.caller.get();
+                    let precedes = caller & INLINED == 0 || caller & !INLINED < number;
+                    place = Some(if precedes { caller } else { NONE });
+                    Some(Origin { function: Some(inlined.function.get()), wasm_offset: Some(inlined.wasm.get()) })
+                }
+                None => Some(Origin { function: None, wasm_offset: None }),
+            }
+        })
+    }
+}
+
+/// What code comes from.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The function that was inlined, imports counted first; none for the function whose code it is.
+    pub function: Option<u32>,
+    /// The offset in the WebAssembly binary, if it is known.
+    pub wasm_offset: Option<u32>,
 }

@@ -22,14 +22,16 @@
 //!  .hotfoot.maps    [return u32, first u32, count u32]  in place
 //!                   per call across which references are kept, ascending: which
 //!  .hotfoot.roots   [below u32]                    those: bytes below the frame pointer
-//!  .hotfoot.addrs   [offset u32, wasm u32]         code offset → module offset, ascending
+//!  .hotfoot.addrs   [offset u32, wasm u32]         code offset → place in the module, ascending
+//!  .hotfoot.inlined [function u32, wasm u32, caller u32]   places in inlined functions
 //!  .hotfoot.names   [function u32, at u32, len u32] function names, by index        when asked
 //!  .hotfoot.strings UTF-8 of the names of exports and functions                     when asked
 //!  .hotfoot.debug   the module's DWARF, see `debug.rs`                              when asked
 //!                   ELF section names and headers
 //! ```
 //!
-//! Offsets of code count from the start of `.text`; module offsets from the start of the WebAssembly binary. Parts begin
+//! A place in the module is a module offset or, with the highest bit, the number of a place in an inlined function, whose
+//! `caller` is the place of its call. Offsets of code count from the start of `.text`; module offsets from the start of the WebAssembly binary. Parts begin
 //! at multiples of 8, those that are mapped on a page; what lies between is zero.
 
 use std::ops::Range;
@@ -68,14 +70,30 @@ pub struct Trampolines {
     pub host: U32,
 }
 
-/// Which module offset a stretch of code comes from; it extends to the next address.
+/// A place with this bit is not an offset in the WebAssembly binary but the number of an [`Inlined`].
+pub const INLINED: u32 = 1 << 31;
+
+/// Which place in the module a stretch of code comes from; it extends to the next address.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Address {
     /// Code offset.
     pub code: U32,
-    /// Offset in the WebAssembly binary, [`NONE`](crate::NONE) if unknown.
+    /// Offset in the WebAssembly binary, or a place in an inlined function ([`INLINED`]); [`NONE`](crate::NONE) if
+    /// unknown.
     pub wasm: U32,
+}
+
+/// A place in a function that was inlined.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Inlined {
+    /// The function, imports counted first.
+    pub function: U32,
+    /// Offset in the WebAssembly binary.
+    pub wasm: U32,
+    /// The place of the function's call, as in an [`Address`]; it comes before this one.
+    pub caller: U32,
 }
 
 /// A call that exceptions can come back from, and where to look for its handlers.
@@ -266,6 +284,7 @@ impl Tables<'_> {
         layout.add(Section::StackMaps, self.code.stack_maps.as_bytes());
         layout.add(Section::Roots, self.code.roots.as_bytes());
         layout.add(Section::Addresses, self.code.addresses.as_bytes());
+        layout.add(Section::Inlined, self.code.inlined.as_bytes());
         layout.add(Section::Names, names.as_bytes());
         layout.add(Section::Strings, strings.as_bytes());
     }

@@ -3,8 +3,8 @@
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{
     Address, Artifact, CallSite, CodeRange, CodeTables, CompositeType, DebugInfo, EntityIndex, EntityType, Export,
-    FuncType, FunctionName, Handler, Header, Import, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError, Section, StackMap,
-    SubType, Tables, Trampolines, ValType, is_artifact, sign,
+    FuncType, FunctionName, Handler, Header, INLINED, Import, Inlined, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError,
+    Section, StackMap, SubType, Tables, Trampolines, ValType, is_artifact, sign,
 };
 use object::{Object, ObjectSection};
 
@@ -46,6 +46,14 @@ fn parts() -> Parts<'static> {
                     Address { code: 0.into(), wasm: 100.into() },
                     Address { code: 5.into(), wasm: u32::MAX.into() },
                     Address { code: 16.into(), wasm: 200.into() },
+                    Address { code: 18.into(), wasm: (INLINED | 1).into() },
+                    Address { code: 19.into(), wasm: (INLINED | 2).into() },
+                ]
+                .into(),
+                inlined: vec![
+                    Inlined { function: 1.into(), wasm: 300.into(), caller: 202.into() },
+                    Inlined { function: 2.into(), wasm: 400.into(), caller: INLINED.into() },
+                    Inlined { function: 2.into(), wasm: 401.into(), caller: (INLINED | 2).into() },
                 ]
                 .into(),
                 call_sites: vec![CallSite {
@@ -92,7 +100,14 @@ fn what_was_written_is_read() {
     assert_eq!(artifact.function_at(19), Some(1));
     assert_eq!(artifact.code.wasm_offset_at(4), Some(100));
     assert_eq!(artifact.code.wasm_offset_at(6), None);
-    assert_eq!(artifact.code.wasm_offset_at(18), Some(200));
+    assert_eq!(artifact.code.wasm_offset_at(17), Some(200));
+    let origins = |offset| -> Vec<(Option<u32>, Option<u32>)> {
+        artifact.code.origins_at(offset).map(|origin| (origin.function, origin.wasm_offset)).collect()
+    };
+    assert_eq!(origins(4), [(None, Some(100))]);
+    assert_eq!(origins(6), [(None, None)]);
+    assert_eq!(origins(18), [(Some(2), Some(400)), (Some(1), Some(300)), (None, Some(202))]);
+    assert_eq!(origins(19), [(Some(2), Some(401)), (None, None)], "a place whose caller is itself ends there");
     assert_eq!(artifact.function_name(1), Some("début"));
     assert_eq!(artifact.function_name(2), None);
     assert_eq!(artifact.escaping_slot(1), Some(0));

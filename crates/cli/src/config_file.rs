@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use hotfoot::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
+use hotfoot::{Config, Inlining, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
 use toml::{Table, Value};
 
 use crate::args;
@@ -105,6 +105,7 @@ const KEYS: &[Key] = &[
         "Give relaxed SIMD instructions the same results on every host.",
         Config::relaxed_simd_deterministic,
     ),
+    switch("compiler_inlining", "Translate small functions where they are called.", inlining),
     switch("parallel_compilation", "Compile functions on all cores.", Config::parallel_compilation),
     switch("lazy_compilation", "Compile functions when they are called first.", Config::lazy_compilation),
     key(
@@ -373,6 +374,10 @@ fn emit_clif(config: &mut Config, value: &Value) -> Result<(), &'static str> {
 fn max_wasm_stack(config: &mut Config, value: &Value) -> Result<(), &'static str> {
     config.max_wasm_stack(bytes(value).and_then(|bytes| usize::try_from(bytes).ok()).ok_or(SIZE)?);
     Ok(())
+}
+
+fn inlining(config: &mut Config, enable: bool) -> &mut Config {
+    config.compiler_inlining(if enable { Inlining::Yes } else { Inlining::No })
 }
 
 fn backtrace_details(config: &mut Config, enable: bool) -> &mut Config {

@@ -161,7 +161,8 @@ mod tests {
         .unwrap();
         for target in ["x86_64", "aarch64"] {
             let mut config = hotfoot::Config::new();
-            let engine = hotfoot::Engine::new(config.target(target).unwrap()).unwrap();
+            config.target(target).unwrap().compiler_inlining(hotfoot::Inlining::No);
+            let engine = hotfoot::Engine::new(&config).unwrap();
             let artifact = engine.precompile_module(&wasm).unwrap();
             let listing = Listing::new(&artifact).unwrap();
             let notes = |function: u32| -> Vec<String> {

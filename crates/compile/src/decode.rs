@@ -9,8 +9,8 @@ use cranelift_codegen::ir::Type;
 use hotfoot_abi::gc::StructLayout;
 use hotfoot_abi::vmctx::{Counts, VmLayout};
 use hotfoot_artifact::{
-    ConstExpr, ConstOp, DebugInfo, EntityIndex, EntityType, Export, FuncType, FunctionName, GlobalType, Import,
-    MemoryType, ModuleInfo, StructType, TableType, ValType,
+    ConstExpr, ConstOp, DebugInfo, EntityIndex, EntityType, Export, FuncType, FunctionName, GlobalType, INLINED,
+    Import, MemoryType, ModuleInfo, StructType, TableType, ValType,
 };
 use wasmparser::{
     ExternalKind, FuncToValidate, FunctionBody, KnownCustom, Parser, Payload, TableInit, TypeRef, ValidPayload,
@@ -25,8 +25,8 @@ use crate::{Error, init, metadata};
 
 /// Largest VM context in bytes: offsets in it are 31-bit immediates.
 const CONTEXT_SIZE_LIMIT: u64 = i32::MAX as u64;
-/// Largest module in bytes: offsets in it are stored in 32 bits.
-const MODULE_SIZE_LIMIT: u64 = u32::MAX as u64 - 1;
+/// Largest module in bytes: offsets in it are stored in 31 bits.
+const MODULE_SIZE_LIMIT: u64 = INLINED as u64 - 1;
 
 /// A module without its functions' bodies.
 pub(crate) struct Module {

@@ -6,8 +6,8 @@
 //! the module is reported.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
@@ -15,17 +15,18 @@ use cranelift_codegen::ir::{self, ExternalName, Function};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{
-    CodegenError, CompileError, Context, ExceptionContextLoc, FinalizedMachCallSite, FinalizedMachExceptionHandler,
-    FinalizedRelocTarget,
+    CodegenError, CompileError, Context, ExceptionContextLoc, Final, FinalizedMachCallSite,
+    FinalizedMachExceptionHandler, FinalizedRelocTarget, MachSrcLoc,
 };
 use cranelift_frontend::FunctionBuilderContext;
 use hotfoot_abi::builtin::Builtin;
-use hotfoot_artifact::FuncType;
+use hotfoot_artifact::{FuncType, INLINED, NONE};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::decode::{Body, Module};
 use crate::translate::env::{Env, NAMESPACE_BUILTIN};
+use crate::translate::inline::{InlinedPlace, Inlinees, Shapes, again};
 use crate::translate::{Scratch, translate};
 use crate::{Error, Isas, Observer, Options, clif, trampoline};
 
@@ -82,8 +83,10 @@ pub struct Code {
     pub(crate) relocations: Vec<Relocation>,
     /// Instructions that may trap, with Cranelift's code.
     pub(crate) traps: Vec<(u32, u8)>,
-    /// Code offset to module offset.
+    /// Code offset to module offset, or to a place in an inlined function.
     pub(crate) addresses: Vec<(u32, u32)>,
+    /// Places in inlined functions.
+    pub(crate) inlined: Vec<InlinedPlace>,
     /// Calls with handlers, ascending.
     pub(crate) call_sites: Vec<CallSite>,
     /// Calls across which references are kept, ascending.
@@ -143,13 +146,14 @@ impl std::fmt::Debug for Worker {
 }
 
 /// What the functions of a module are compiled against.
-pub(crate) fn env<'a>(isas: &'a Isas, options: &'a Options, module: &'a Module) -> Env<'a> {
+pub(crate) fn env<'a>(isas: &'a Isas, options: &'a Options, module: &'a Module, inlinees: Inlinees<'a>) -> Env<'a> {
     let isa = &*isas.optimising;
     Env {
         isa,
         simple_isa: &*isas.simple,
         module,
         tunables: options.tunables,
+        inlinees: options.inlining.then_some(inlinees),
         relaxed_simd_deterministic: options.relaxed_simd_deterministic,
         memory_spectre: isa.flags().enable_heap_access_spectre_mitigation(),
         table_spectre: isa.flags().enable_table_access_spectre_mitigation(),
@@ -163,13 +167,14 @@ pub(crate) fn functions(
     isas: &Isas,
     options: &Options,
     module: &Module,
-    bodies: Vec<Body<'_>>,
+    bodies: &[Body<'_>],
     observer: &dyn Observer,
 ) -> Result<Vec<Code>, Error> {
     if let Some(folder) = &options.emit_clif {
         clif::prepare(folder)?;
     }
-    let env = env(isas, options, module);
+    let shapes = Shapes::new(bodies.len());
+    let env = env(isas, options, module, Inlinees { bodies: &bodies, shapes: &shapes });
     let size: u64 = bodies.iter().map(|(_, body)| body.as_bytes().len() as u64).sum();
     observer.begin(bodies.len(), size);
     let queue = Queue::new(bodies, observer);
@@ -227,7 +232,7 @@ pub(crate) fn pool() -> Result<&'static ThreadPool, Error> {
 
 /// The functions still to compile.
 struct Queue<'a> {
-    bodies: Vec<Mutex<Option<Body<'a>>>>,
+    bodies: &'a [Body<'a>],
     /// Places in `bodies`, those of the largest first.
     order: Vec<u32>,
     next: AtomicUsize,
@@ -239,16 +244,10 @@ struct Queue<'a> {
 type Finished = Vec<(usize, Result<Code, Error>)>;
 
 impl<'a> Queue<'a> {
-    fn new(bodies: Vec<Body<'a>>, observer: &'a dyn Observer) -> Queue<'a> {
+    fn new(bodies: &'a [Body<'a>], observer: &'a dyn Observer) -> Queue<'a> {
         let mut order: Vec<u32> = (0..bodies.len() as u32).collect();
         order.sort_by_key(|index| std::cmp::Reverse(bodies[*index as usize].1.as_bytes().len()));
-        Queue {
-            first_failure: AtomicUsize::new(bodies.len()),
-            bodies: bodies.into_iter().map(|body| Mutex::new(Some(body))).collect(),
-            order,
-            next: AtomicUsize::new(0),
-            observer,
-        }
+        Queue { first_failure: AtomicUsize::new(bodies.len()), bodies, order, next: AtomicUsize::new(0), observer }
     }
 
     /// Compiles functions until none is left. A function that comes after an invalid one need not be looked at.
@@ -260,8 +259,7 @@ impl<'a> Queue<'a> {
             if index > self.first_failure.load(Ordering::Relaxed) {
                 continue;
             }
-            let body = self.bodies[index].lock().ok().and_then(|mut body| body.take());
-            let Some(body) = body else { continue };
+            let body = &self.bodies[index];
             let (function, body_bytes) = (body.0.index, body.1.as_bytes().len() as u64);
             let result = catch_unwind(AssertUnwindSafe(|| worker.function(env, body)))
                 .unwrap_or_else(|_| Err(failure(env.module, function, "the code generator panicked".to_owned())));
@@ -285,9 +283,9 @@ impl<'a> Queue<'a> {
 }
 
 impl Worker {
-    pub(crate) fn function(&mut self, env: &Env<'_>, (function, body): Body<'_>) -> Result<Code, Error> {
+    pub(crate) fn function(&mut self, env: &Env<'_>, (function, body): &Body<'_>) -> Result<Code, Error> {
         let index = function.index;
-        let translated = translate(&mut self.scratch, &mut self.context, env, function, &body)?;
+        let translated = translate(&mut self.scratch, &mut self.context, env, again(function), body)?;
         if let Some(folder) = env.emit_clif {
             clif::write(folder, index, env.module.name_of(index), &self.context.func)?;
         }
@@ -298,6 +296,7 @@ impl Worker {
         }
         code.sets_tables = translated.sets_tables;
         code.uses_heap = translated.uses_heap;
+        code.inlined = translated.inlined;
         // The prologue and its trap belong to the function as a whole.
         let start = body.range().start as u32;
         code.locate(0, start);
@@ -335,13 +334,13 @@ impl Worker {
             roots: map.entries().map(|(_, above)| frame_size - above).collect(),
         });
         let stack_maps = stack_maps.collect();
-        let located = buffer.get_srclocs_sorted().iter().filter(|location| !location.loc.is_default());
         Ok(Code {
             bytes: buffer.data().to_vec(),
             alignment: buffer.alignment,
             relocations,
             traps: buffer.traps().iter().map(|trap| (trap.offset, trap.code.as_raw().get())).collect(),
-            addresses: located.map(|location| (location.start, location.loc.bits())).collect(),
+            addresses: addresses(buffer.get_srclocs_sorted()),
+            inlined: Vec::new(),
             call_sites,
             stack_maps,
             frame_size,
@@ -368,6 +367,21 @@ impl Worker {
 
 fn failure(module: &Module, function: u32, message: String) -> Error {
     Error::Codegen { function: module.describe(function), message }
+}
+
+/// What stretches of code come from. Code without a place counts to what is before it; but what comes after inlined code
+/// is not in the inlined function any more.
+fn addresses(locations: &[MachSrcLoc<Final>]) -> Vec<(u32, u32)> {
+    let mut addresses: Vec<(u32, u32)> = Vec::with_capacity(locations.len());
+    for location in locations {
+        let after_inlined = addresses.last().is_some_and(|(_, place)| *place & INLINED != 0 && *place != NONE);
+        if !location.loc.is_default() {
+            addresses.push((location.start, location.loc.bits()));
+        } else if after_inlined {
+            addresses.push((location.start, NONE));
+        }
+    }
+    addresses
 }
 
 /// A call with handlers. The translator names one context, before all handlers; no register survives the call.

@@ -21,6 +21,7 @@ use wasmparser::{BinaryReader, FuncToValidate, FunctionBody, ValidatorResources}
 use crate::decode::{self, Body, Module};
 use crate::driver::{self, Code, Compiled, Relocation, Symbol, Worker};
 use crate::tables::TableBuilder;
+use crate::translate::inline::{BodySource, Inlinees, Shapes};
 use crate::validate::{self, Uses};
 use crate::{Compiler, Error, link};
 
@@ -29,6 +30,8 @@ pub struct LazyModule {
     compiler: Arc<Compiler>,
     module: Module,
     bodies: Bodies,
+    /// What is known of them as functions to inline.
+    shapes: Shapes,
     /// All of them: which are used is known when all functions are compiled.
     builtins: Vec<(Builtin, Code)>,
     /// Where in the skeleton's text they are.
@@ -115,6 +118,7 @@ impl Compiler {
         Ok(LazyModule {
             compiler: self,
             module,
+            shapes: Shapes::new(kept.places.len()),
             bodies: kept,
             builtins,
             builtin_offsets: Vec::new(),
@@ -155,8 +159,9 @@ impl LazyModule {
     /// # Errors
     /// When the function uses what is not supported, or is too large.
     pub fn compile(&self, worker: &mut Worker, function: u32) -> Result<Code, Error> {
-        let env = driver::env(&self.compiler.isas, &self.compiler.options, &self.module);
-        let compiled = catch_unwind(AssertUnwindSafe(|| worker.function(&env, self.body(function))));
+        let inlinees = Inlinees { bodies: self, shapes: &self.shapes };
+        let env = driver::env(&self.compiler.isas, &self.compiler.options, &self.module, inlinees);
+        let compiled = catch_unwind(AssertUnwindSafe(|| worker.function(&env, &self.body(function))));
         let result = compiled.unwrap_or_else(|_| {
             let function = self.module.describe(self.module.counts.imported_funcs + function);
             Err(Error::Codegen { function, message: "the code generator panicked".to_owned() })
@@ -166,18 +171,6 @@ impl LazyModule {
             *worker = Worker::default();
         }
         result
-    }
-
-    fn body(&self, function: u32) -> Body<'_> {
-        let Bodies { bytes, start, places, resources } = &self.bodies;
-        let index = self.module.counts.imported_funcs + function;
-        let features = self.compiler.options.features;
-        let resources = resources.clone().expect("a module with functions has what they are validated against");
-        let ty = self.module.function_types[index as usize];
-        let place = &places[function as usize];
-        let bytes = &bytes[(place.start - start) as usize..(place.end - start) as usize];
-        let reader = BinaryReader::new_features(bytes, place.start, features);
-        (FuncToValidate { resources, index, ty, features }, FunctionBody::new(reader))
     }
 
     /// Makes code of a place in the skeleton's text or behind it, where other functions are at the offsets that
@@ -213,6 +206,20 @@ impl LazyModule {
         let all = Compiled { functions, builtins: &builtins, trampolines: &self.trampolines };
         let (parts, _) = link::link(&*self.compiler.isas.optimising, self.compiler.header(), &self.module, &all)?;
         Ok(parts.write())
+    }
+}
+
+impl BodySource for LazyModule {
+    fn body(&self, function: u32) -> Body<'_> {
+        let Bodies { bytes, start, places, resources } = &self.bodies;
+        let index = self.module.counts.imported_funcs + function;
+        let features = self.compiler.options.features;
+        let resources = resources.clone().expect("a module with functions has what they are validated against");
+        let ty = self.module.function_types[index as usize];
+        let place = &places[function as usize];
+        let bytes = &bytes[(place.start - start) as usize..(place.end - start) as usize];
+        let reader = BinaryReader::new_features(bytes, place.start, features);
+        (FuncToValidate { resources, index, ty, features }, FunctionBody::new(reader))
     }
 }
 

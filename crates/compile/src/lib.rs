@@ -72,6 +72,8 @@ pub struct Options {
     pub relaxed_simd_deterministic: bool,
     /// Keep the module's DWARF, so that backtraces name source lines.
     pub debug_info: bool,
+    /// Translate small functions where they are called.
+    pub inlining: bool,
     /// Compile functions on all cores. The artifact is the same either way.
     pub parallel: bool,
     /// Say of every instruction where in the module it comes from, not only of those that may trap or call: for people
@@ -90,6 +92,7 @@ impl Default for Options {
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             debug_info: true,
+            inlining: true,
             parallel: true,
             full_address_map: false,
             emit_clif: None,
@@ -154,7 +157,7 @@ impl Compiler {
         if !options.debug_info {
             module.debug.sections.clear();
         }
-        let functions = driver::functions(isas, options, &module, bodies, observer)?;
+        let functions = driver::functions(isas, options, &module, &bodies, observer)?;
         let used = driver::used_builtins(&functions);
         let builtins = driver::builtins(isas, |builtin| used[builtin as usize])?;
         let trampolines = driver::trampolines(isas, options, &module)?;

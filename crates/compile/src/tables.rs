@@ -2,7 +2,7 @@
 
 use cranelift_codegen::ir;
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_artifact::{Address, CallSite, CodeTables, Handler, NONE, StackMap};
+use hotfoot_artifact::{Address, CallSite, CodeTables, Handler, INLINED, Inlined, NONE, StackMap};
 
 use crate::Error;
 use crate::driver::{self, Code};
@@ -13,6 +13,7 @@ pub(crate) struct TableBuilder {
     trap_offsets: Vec<u32>,
     trap_codes: Vec<u8>,
     addresses: Vec<Address>,
+    inlined: Vec<Inlined>,
     call_sites: Vec<CallSite>,
     handlers: Vec<Handler>,
     stack_maps: Vec<StackMap>,
@@ -32,9 +33,16 @@ impl TableBuilder {
         if code.addresses.is_empty() {
             self.locate(start, NONE);
         }
-        for (offset, wasm) in &code.addresses {
-            self.locate(start + offset, *wasm);
+        let first = self.inlined.len() as u32;
+        let rebased = |place: u32| if place & INLINED != 0 && place != NONE { place + first } else { place };
+        for (offset, place) in &code.addresses {
+            self.locate(start + offset, rebased(*place));
         }
+        self.inlined.extend(code.inlined.iter().map(|place| Inlined {
+            function: place.function.into(),
+            wasm: place.wasm.into(),
+            caller: rebased(place.caller).into(),
+        }));
         for site in &code.call_sites {
             self.call_site(start, site);
         }
@@ -50,6 +58,7 @@ impl TableBuilder {
             trap_offsets: self.trap_offsets.into_iter().map(Into::into).collect(),
             trap_codes: self.trap_codes.into(),
             addresses: self.addresses.into(),
+            inlined: self.inlined.into(),
             call_sites: self.call_sites.into(),
             handlers: self.handlers.into(),
             stack_maps: self.stack_maps.into(),

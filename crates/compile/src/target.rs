@@ -185,6 +185,7 @@ pub(crate) fn recorded(isa: &dyn isa::TargetIsa, options: &Options) -> (Vec<Stri
         shared.map(|setting| format!("{}={}", setting.name, setting.value_string())).collect();
     settings.push(format!("relaxed_simd_deterministic={}", options.relaxed_simd_deterministic));
     settings.push(format!("debug_info={}", options.debug_info));
+    settings.push(format!("inlining={}", options.inlining));
     settings.sort();
     let extensions = isa.isa_flags().into_iter().filter(|setting| setting.as_bool() == Some(true));
     let mut extensions: Vec<String> = extensions.map(|setting| setting.name.to_owned()).collect();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use hotfoot_artifact::Origin;
+
 use crate::module::Module;
 use crate::symbols::FrameSymbol;
 use crate::vm::trap::RawFrame;
@@ -26,7 +28,8 @@ pub struct FrameInfo {
 
 impl WasmBacktrace {
     pub(crate) fn new(frames: &[RawFrame]) -> WasmBacktrace {
-        WasmBacktrace { frames: frames.iter().filter_map(FrameInfo::new).collect() }
+        let limit = frames.first().map_or(0, |frame| frame.module.engine().config().wasm_backtrace_max_frames);
+        WasmBacktrace { frames: frames.iter().flat_map(FrameInfo::all_of).take(limit).collect() }
     }
 
     /// The guests on the stack below this host function; empty when no guest runs.
@@ -43,23 +46,25 @@ impl WasmBacktrace {
 }
 
 impl FrameInfo {
-    fn new(frame: &RawFrame) -> Option<FrameInfo> {
+    /// The frames that a frame of compiled code stands for: its function's, after those of functions inlined into it.
+    fn all_of(frame: &RawFrame) -> Vec<FrameInfo> {
         let code = frame.module.code();
-        let defined = code.function_at(frame.code_offset)?;
-        let func_index = frame.module.counts().imported_funcs + defined;
-        let module_offset = code.wasm_offset_at(frame.code_offset);
-        // The first instruction of a function is said to come from where its body begins.
-        let start = code.function_start(frame.code_offset).and_then(|start| code.offset_of(start));
-        let body = start.and_then(|start| code.wasm_offset_at(start));
-        let func_offset = module_offset.zip(body).map(|(at, body)| at.saturating_sub(body));
-        Some(FrameInfo {
-            func_index,
-            func_name: code.artifact().function_name(func_index).map(str::to_string),
-            module_offset: module_offset.map(|offset| offset as usize),
-            func_offset: func_offset.map(|offset| offset as usize),
-            module: frame.module.clone(),
-            symbols: OnceLock::new(),
-        })
+        let Some(defined) = code.function_at(frame.code_offset) else { return Vec::new() };
+        let imported = frame.module.counts().imported_funcs;
+        let of = |origin: Origin| {
+            let func_index = origin.function.unwrap_or(imported + defined);
+            let body = func_index.checked_sub(imported).and_then(|defined| code.body_of(defined));
+            let func_offset = origin.wasm_offset.zip(body).map(|(at, body)| at.saturating_sub(body));
+            FrameInfo {
+                func_index,
+                func_name: code.artifact().function_name(func_index).map(str::to_string),
+                module_offset: origin.wasm_offset.map(|offset| offset as usize),
+                func_offset: func_offset.map(|offset| offset as usize),
+                module: frame.module.clone(),
+                symbols: OnceLock::new(),
+            }
+        };
+        code.origins_at(frame.code_offset).map(of).collect()
     }
 
     /// Index of the function, imports counted first.

@@ -16,7 +16,7 @@ pub use hotfoot_compile::Observer as CompileObserver;
 
 use crate::cache::note::FileState;
 use crate::cache::{Cache, CacheKey};
-use crate::config::{Config, OptLevel};
+use crate::config::{Config, Inlining, OptLevel};
 use crate::disabled::{explain, features};
 use crate::engine::Engine;
 use crate::module::Module;
@@ -258,6 +258,7 @@ fn new_compiler(config: &Config) -> Result<Compiler> {
         nan_canonicalization: config.nan_canonicalization,
         relaxed_simd_deterministic: config.relaxed_simd_deterministic,
         debug_info: config.backtrace_details,
+        inlining: config.inlining == Inlining::Yes && config.opt_level != OptLevel::None,
         parallel: config.parallel_compilation,
         full_address_map: config.generate_address_map || config.native_debug_info,
         emit_clif: config.emit_clif.clone(),

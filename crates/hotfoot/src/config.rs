@@ -4,9 +4,11 @@
 //! reads.
 
 mod control;
+mod inlining;
 mod observe;
 mod pooling;
 
+pub use inlining::Inlining;
 pub use pooling::PoolingAllocationConfig;
 
 use std::num::NonZeroU32;
@@ -151,6 +153,7 @@ pub struct Config {
     pub(crate) nan_canonicalization: bool,
     pub(crate) relaxed_simd_deterministic: bool,
     pub(crate) backtrace_details: bool,
+    pub(crate) inlining: Inlining,
     pub(crate) parallel_compilation: bool,
     pub(crate) lazy_compilation: bool,
     pub(crate) generate_address_map: bool,
@@ -259,6 +262,7 @@ impl Config {
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             backtrace_details: true,
+            inlining: Inlining::Yes,
             parallel_compilation: true,
             lazy_compilation: false,
             generate_address_map: false,

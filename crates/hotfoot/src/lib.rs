@@ -79,7 +79,7 @@ pub use backtrace::{FrameInfo, WasmBacktrace};
 pub use cache::{Cache, CacheConfig, CacheError, CacheUsage};
 #[cfg(feature = "compile")]
 pub use compiler::CompileObserver;
-pub use config::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
+pub use config::{Config, Enabled, Inlining, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
 pub use core_dump::WasmCoreDump;
 #[cfg(feature = "compile")]
 pub use disabled::DisabledFeatures;

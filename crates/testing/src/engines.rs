@@ -50,7 +50,9 @@ impl EngineKind {
         match self {
             EngineKind::Default => &mut config,
             EngineKind::NoSignals => config.signals_based_traps(false),
-            EngineKind::SmallReservation => config.memory_reservation(64 << 10).memory_guard_size(0),
+            EngineKind::SmallReservation => {
+                config.memory_reservation(64 << 10).memory_guard_size(0).compiler_inlining(hotfoot::Inlining::No)
+            }
             EngineKind::Zealous => config.gc_zeal_alloc_counter(NonZeroU32::new(1)).expect("any number is a setting"),
             EngineKind::Metered => config.consume_fuel(true).epoch_interruption(true),
             EngineKind::Lazy => config.lazy_compilation(true),

@@ -11,15 +11,16 @@ use hotfoot_abi::vmctx::offsets;
 use hotfoot_artifact::{HeapType, RefType};
 use smallvec::SmallVec;
 
-use super::env::{NAMESPACE_FUNCTION, clif_type, wasm_signature};
+use super::env::{NAMESPACE_FUNCTION, clif_type, local_signature, wasm_signature};
 use super::exception::{Code, Results};
 use super::{Translator, trap_code};
+use crate::Error;
 
 /// Whom a call reaches.
 #[derive(Copy, Clone)]
 enum Callee {
-    /// A function of this module.
-    Direct(FuncRef),
+    /// A function of this module, and whether only its own functions call it.
+    Direct(FuncRef, bool),
     /// The function whose code and context these are.
     Indirect { code: Value, vmctx: Value },
 }
@@ -33,12 +34,18 @@ fn callee_type(ty: u32) -> RefType {
 
 impl Translator<'_, '_> {
     fn signature(&mut self, ty: u32) -> SigRef {
-        let ty = self.env.module.canonical_types[ty as usize];
-        if let Some(known) = self.signatures.get(&ty) {
+        self.signature_of(ty, false)
+    }
+
+    fn signature_of(&mut self, ty: u32, is_local: bool) -> SigRef {
+        let key = (self.env.module.canonical_types[ty as usize], is_local);
+        if let Some(known) = self.signatures.get(&key) {
             return *known;
         }
-        let signature = self.builder.import_signature(wasm_signature(self.env.func_type(ty)));
-        self.signatures.insert(ty, signature);
+        let ty = self.env.func_type(ty);
+        let signature = if is_local { local_signature(ty) } else { wasm_signature(ty) };
+        let signature = self.builder.import_signature(signature);
+        self.signatures.insert(key, signature);
         signature
     }
 
@@ -59,8 +66,9 @@ impl Translator<'_, '_> {
     fn known_callee(&mut self, function: u32) -> Callee {
         let module = self.env.module;
         if function >= module.counts.imported_funcs {
-            let signature = self.signature(module.function_types[function as usize]);
-            return Callee::Direct(self.function(function, signature));
+            let is_local = self.env.is_local(function);
+            let signature = self.signature_of(module.function_types[function as usize], is_local);
+            return Callee::Direct(self.function(function, signature), is_local);
         }
         let offset = module.layout.imported_func(function);
         let mut field = |at: u32| {
@@ -140,11 +148,11 @@ impl Translator<'_, '_> {
 
     /// The arguments of a call, taken off the stack, after the hidden ones.
     fn call_arguments(&mut self, ty: u32, callee: Callee, area: Option<Value>) -> Arguments {
-        let vmctx = match callee {
-            Callee::Direct(_) => self.vmctx,
-            Callee::Indirect { vmctx, .. } => vmctx,
+        let mut arguments = match callee {
+            Callee::Direct(_, true) => Arguments::from_slice(&[self.vmctx]),
+            Callee::Direct(_, false) => Arguments::from_slice(&[self.vmctx, self.vmctx]),
+            Callee::Indirect { vmctx, .. } => Arguments::from_slice(&[vmctx, self.vmctx]),
         };
-        let mut arguments = Arguments::from_slice(&[vmctx, self.vmctx]);
         arguments.extend(area);
         let first = self.stack.len() - self.env.func_type(ty).params.len();
         for at in first..self.stack.len() {
@@ -180,7 +188,7 @@ impl Translator<'_, '_> {
         let arguments = self.call_arguments(ty, callee, area);
         let results: Results = if self.is_guarded() {
             let (code, signature) = match callee {
-                Callee::Direct(function) => {
+                Callee::Direct(function, _) => {
                     (Code::Known(function), self.builder.func.dfg.ext_funcs[function].signature)
                 }
                 Callee::Indirect { code, .. } => (Code::Computed(code), self.signature(ty)),
@@ -188,7 +196,7 @@ impl Translator<'_, '_> {
             self.guarded_call(code, signature, &arguments)
         } else {
             let call: Inst = match callee {
-                Callee::Direct(function) => self.builder.ins().call(function, &arguments),
+                Callee::Direct(function, _) => self.builder.ins().call(function, &arguments),
                 Callee::Indirect { code, .. } => {
                     let signature = self.signature(ty);
                     self.builder.ins().call_indirect(signature, code, &arguments)
@@ -214,7 +222,7 @@ impl Translator<'_, '_> {
         let area = self.caller_area();
         let arguments = self.call_arguments(ty, callee, area);
         match callee {
-            Callee::Direct(function) => self.builder.ins().return_call(function, &arguments),
+            Callee::Direct(function, _) => self.builder.ins().return_call(function, &arguments),
             Callee::Indirect { code, .. } => {
                 let signature = self.signature(ty);
                 self.builder.ins().return_call_indirect(signature, code, &arguments)
@@ -223,9 +231,12 @@ impl Translator<'_, '_> {
         self.diverge();
     }
 
-    pub(super) fn call(&mut self, function: u32) {
-        let callee = self.known_callee(function);
-        self.emit_call(self.env.module.function_types[function as usize], callee);
+    pub(super) fn call(&mut self, function: u32) -> Result<(), Error> {
+        if !self.inline(function)? {
+            let callee = self.known_callee(function);
+            self.emit_call(self.env.module.function_types[function as usize], callee);
+        }
+        Ok(())
     }
 
     pub(super) fn call_indirect(&mut self, ty: u32, table: u32) {

@@ -62,6 +62,21 @@ impl Translator<'_, '_> {
         self.open(&ty.results, 0, Kind::Function);
     }
 
+    /// Opens the outermost label of an inlined function.
+    pub(super) fn open_inlined(&mut self, ty: &FuncType) {
+        self.open(&ty.results, 0, Kind::Block);
+    }
+
+    /// How many structures are around.
+    pub(super) fn labels(&self) -> usize {
+        self.control.len()
+    }
+
+    /// Whether the code here is not expected to run.
+    pub(super) fn is_cold(&self) -> bool {
+        self.cold
+    }
+
     fn block_types(&self, ty: BlockType) -> Result<(Types, Types), Error> {
         Ok(match ty {
             BlockType::Empty => Default::default(),
@@ -86,9 +101,9 @@ impl Translator<'_, '_> {
 
     /// What the module's producer expects of the current branch: whether its condition holds.
     fn hint(&self) -> Option<bool> {
-        let offset = self.offset - self.body_start;
-        let at = self.hints.binary_search_by_key(&offset, |hint| hint.offset.into()).ok()?;
-        Some(self.hints[at].likely)
+        let offset = self.offset - self.current.start;
+        let at = self.current.hints.binary_search_by_key(&offset, |hint| hint.offset.into()).ok()?;
+        Some(self.current.hints[at].likely)
     }
 
     /// Opens a structure whose label takes values of these types.
@@ -307,7 +322,7 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn return_(&mut self) {
-        self.jump(self.control.len() as u32 - 1);
+        self.jump((self.control.len() - 1 - self.current.label) as u32);
     }
 
     pub(super) fn br_if(&mut self, depth: u32) {

@@ -8,6 +8,7 @@ use hotfoot_abi::builtin::{Builtin, Ty};
 use hotfoot_abi::tunables::Tunables;
 use hotfoot_artifact::{FuncType, HeapType, ValType};
 
+use super::inline::Inlinees;
 use crate::decode::Module;
 
 /// Namespace of the names of defined functions in relocations; the index counts defined functions.
@@ -22,6 +23,8 @@ pub(crate) struct Env<'a> {
     pub(crate) simple_isa: &'a dyn TargetIsa,
     pub(crate) module: &'a Module,
     pub(crate) tunables: Tunables,
+    /// What may be inlined, if anything.
+    pub(crate) inlinees: Option<Inlinees<'a>>,
     /// Relaxed SIMD instructions do the same on every host.
     pub(crate) relaxed_simd_deterministic: bool,
     /// Bounds checks of memories also hold under speculation.
@@ -39,6 +42,11 @@ impl Env<'_> {
     pub(crate) fn function_type(&self, function: u32) -> &FuncType {
         let ty = self.module.function_types[function as usize];
         self.module.info.func_type(ty)
+    }
+
+    /// Whether only functions of this module can call a defined function, as no reference can name it.
+    pub(crate) fn is_local(&self, function: u32) -> bool {
+        self.module.escaping.binary_search(&function).is_err()
     }
 
     /// The type whose parameters are the payload of exceptions with a tag; imports counted first.
@@ -77,9 +85,15 @@ pub(crate) fn is_collected(ty: ValType) -> bool {
 
 /// How compiled functions of a type are called, see [`hotfoot_abi::call`].
 pub(crate) fn wasm_signature(ty: &FuncType) -> Signature {
+    let mut signature = local_signature(ty);
+    signature.params.insert(1, AbiParam::new(types::I64));
+    signature
+}
+
+/// How functions are called that only functions of the same module call: their caller's context is their own.
+pub(crate) fn local_signature(ty: &FuncType) -> Signature {
     let mut signature = Signature::new(CallConv::Tail);
     signature.params.push(AbiParam::special(types::I64, ArgumentPurpose::VMContext));
-    signature.params.push(AbiParam::new(types::I64));
     let area = ty.results_use_area();
     if area {
         signature.params.push(AbiParam::new(types::I64));

@@ -74,7 +74,7 @@ fn ends_straight_run(op: &Operator<'_>) -> bool {
 }
 
 /// Whether the operator calls a function.
-fn calls(op: &Operator<'_>) -> bool {
+pub(super) fn calls(op: &Operator<'_>) -> bool {
     matches!(
         op,
         Operator::Call { .. }

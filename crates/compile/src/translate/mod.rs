@@ -16,6 +16,7 @@ pub(crate) mod env;
 mod exception;
 pub(crate) mod gc;
 mod global;
+pub(crate) mod inline;
 mod legacy;
 mod local;
 mod memory;
@@ -35,7 +36,7 @@ use cranelift_codegen::ir::{
     AliasRegionData, Endianness, FuncRef, GlobalValueData, InstBuilder, MemFlagsData, SigRef, SourceLoc, StackSlot,
     Type, UserFuncName, Value, types,
 };
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use hotfoot_abi::builtin::Builtin;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::offsets;
@@ -45,11 +46,11 @@ use wasmparser::{
 };
 
 use crate::Error;
-use crate::metadata::BranchHint;
 use control::Frame;
 use env::{Env, is_collected};
 use exception::Handlers;
 use gc::Operand;
+use inline::{Activation, InlinedPlace};
 
 /// What a thread keeps from one function to the next, so that its buffers are allocated once.
 #[derive(Default)]
@@ -63,7 +64,8 @@ pub(crate) struct Scratch {
 struct Buffers {
     stack: Vec<Value>,
     control: Vec<Frame>,
-    signatures: HashMap<u32, SigRef>,
+    locals: Vec<(local::Kind, Variable)>,
+    signatures: HashMap<(u32, bool), SigRef>,
     functions: HashMap<u32, FuncRef>,
 }
 
@@ -115,17 +117,29 @@ pub(crate) struct Translator<'a, 'f> {
     uses_heap: bool,
     /// How many blocks were entered since code became unreachable.
     skipped_blocks: u32,
-    /// What the module's producer expects of this function's branches.
-    hints: &'a [BranchHint],
-    /// Offset of the function's body in the binary.
-    body_start: u64,
+    /// The locals of the functions around, outermost first.
+    locals: Vec<(local::Kind, Variable)>,
+    /// Variables that no function uses any more, with what was declared of them.
+    free_locals: Vec<(local::Kind, Variable)>,
+    /// The function whose body is being translated.
+    current: Activation<'a>,
+    /// The functions that it is inlined into, outermost first.
+    callers: Vec<u32>,
+    /// Places in inlined functions.
+    inlined: Vec<InlinedPlace>,
+    /// Bytes of bodies that were inlined.
+    inlined_bytes: usize,
+    /// Most locals and operands at once, so far.
+    deepest: usize,
+    /// Whether there was a `table.set`.
+    sets_tables: bool,
     /// Whether the current code is not expected to run.
     cold: bool,
     /// Whether instructions are being given a source location.
     marked: bool,
     /// Fuel of the operators since it was last charged.
     uncharged: i64,
-    signatures: HashMap<u32, SigRef>,
+    signatures: HashMap<(u32, bool), SigRef>,
     functions: HashMap<u32, FuncRef>,
     builtins: [Option<FuncRef>; Builtin::COUNT],
 }
@@ -138,6 +152,8 @@ pub(crate) struct Translated {
     pub(crate) sets_tables: bool,
     /// Whether it looks into the collected heap.
     pub(crate) uses_heap: bool,
+    /// Places in functions that were inlined into it.
+    pub(crate) inlined: Vec<InlinedPlace>,
 }
 
 /// Validates a function and translates it into `context`.
@@ -152,7 +168,8 @@ pub(crate) fn translate(
     let mut validator = function.into_validator(std::mem::take(&mut scratch.validator));
     context.clear();
     let ty = env.function_type(index);
-    context.func.signature = env::wasm_signature(ty);
+    let is_local = env.is_local(index);
+    context.func.signature = if is_local { env::local_signature(ty) } else { env::wasm_signature(ty) };
     context.func.name = UserFuncName::user(env::NAMESPACE_FUNCTION, index);
     let buffers = std::mem::take(&mut scratch.buffers);
     let mut builder = FunctionBuilder::new(&mut context.func, &mut scratch.builder);
@@ -161,11 +178,12 @@ pub(crate) fn translate(
     builder.switch_to_block(entry);
     builder.seal_block(entry);
     let arguments = builder.block_params(entry).to_vec();
-    let hidden = if ty.results_use_area() { 3 } else { 2 };
+    let area = if is_local { 1 } else { 2 };
+    let hidden = area + usize::from(ty.results_use_area());
     let mut translator = Translator {
         access: Access::new(&mut builder),
         vmctx: arguments[0],
-        area: ty.results_use_area().then(|| arguments[2]),
+        area: ty.results_use_area().then(|| arguments[area]),
         builder,
         stack: buffers.stack,
         env,
@@ -180,8 +198,14 @@ pub(crate) fn translate(
         operand: Operand::UNKNOWN,
         uses_heap: false,
         skipped_blocks: 0,
-        hints: env.module.hints_of(index),
-        body_start: body.range().start,
+        locals: buffers.locals,
+        free_locals: Vec::new(),
+        current: Activation::outermost(env.module, index, body.range().start),
+        callers: Vec::new(),
+        inlined: Vec::new(),
+        inlined_bytes: 0,
+        deepest: 0,
+        sets_tables: false,
         cold: false,
         marked: false,
         uncharged: 0,
@@ -200,7 +224,6 @@ pub(crate) fn translate(
         validator.define_locals(offset, count, ty)?;
         translator.define_locals(offset, count, ty)?;
     }
-    let (mut deepest, mut sets_tables) = (0, false);
     let mut operators = OperatorsReader::new(locals.get_binary_reader());
     while !operators.eof() {
         let (operator, offset) = operators.read_with_offset()?;
@@ -208,28 +231,18 @@ pub(crate) fn translate(
         validator.op(offset, &operator)?;
         let resources = validator.resources();
         translator.operand = operand.map_or(Operand::UNKNOWN, |ty| Operand::of(ty, &operator, resources, offset));
-        translator.offset = offset;
         if translator.tries.is_empty() && matches!(operator, Operator::Try { .. }) {
             translator.tries = legacy::shapes(body)?;
         }
-        if env.full_address_map {
-            translator.mark();
-        }
-        translator.operator(&operator)?;
-        deepest = deepest.max(translator.stack.len());
-        let dfg = &translator.builder.func.dfg;
-        if !size::is_bounded(dfg, validator.len_locals() as usize + deepest) {
-            return Err(Error::FunctionTooLarge { function: env.module.describe(index) });
-        }
-        sets_tables |= matches!(operator, Operator::TableSet { .. });
+        translator.step(&operator, offset)?;
     }
     operators.finish()?;
-    let uses_heap = translator.uses_heap;
-    scratch.buffers = translator.finish();
-    let live = validator.len_locals() as usize + deepest;
     scratch.validator = validator.into_allocations();
-    let is_optimisable = size::is_optimisable(&context.func.dfg, live);
-    Ok(Translated { is_optimisable, sets_tables, uses_heap })
+    let is_optimisable = size::is_optimisable(&translator.builder.func.dfg, translator.deepest);
+    let (sets_tables, uses_heap) = (translator.sets_tables, translator.uses_heap);
+    let inlined = std::mem::take(&mut translator.inlined);
+    scratch.buffers = translator.finish();
+    Ok(Translated { is_optimisable, sets_tables, uses_heap, inlined })
 }
 
 impl Access {
@@ -327,7 +340,8 @@ impl Translator<'_, '_> {
     pub(super) fn mark(&mut self) {
         if !self.marked {
             self.marked = true;
-            self.builder.set_srcloc(SourceLoc::new(self.offset as u32));
+            let location = self.location();
+            self.builder.set_srcloc(SourceLoc::new(location));
         }
     }
 
@@ -406,9 +420,11 @@ impl Translator<'_, '_> {
         self.builder.finalize(self.env.isa.frontend_config());
         self.stack.clear();
         self.control.clear();
+        self.locals.clear();
         self.signatures.clear();
         self.functions.clear();
-        Buffers { stack: self.stack, control: self.control, signatures: self.signatures, functions: self.functions }
+        let Translator { stack, control, locals, signatures, functions, .. } = self;
+        Buffers { stack, control, locals, signatures, functions }
     }
 }
 
@@ -418,6 +434,22 @@ pub(crate) fn trap_code(code: TrapCode) -> cranelift_codegen::ir::TrapCode {
 }
 
 impl Translator<'_, '_> {
+    /// Translates the operator at an offset in the binary, which has been validated, and keeps count.
+    fn step(&mut self, op: &Operator<'_>, offset: u64) -> Result<(), Error> {
+        self.offset = offset;
+        if self.env.full_address_map {
+            self.mark();
+        }
+        self.operator(op)?;
+        self.sets_tables |= matches!(op, Operator::TableSet { .. });
+        self.deepest = self.deepest.max(self.locals.len() + self.stack.len());
+        if size::is_bounded(&self.builder.func.dfg, self.deepest) {
+            return Ok(());
+        }
+        let function = self.callers.first().copied().unwrap_or(self.current.function());
+        Err(Error::FunctionTooLarge { function: self.env.module.describe(function) })
+    }
+
     /// Translates one operator, which has been validated.
     fn operator(&mut self, op: &Operator<'_>) -> Result<(), Error> {
         if !self.reachable {
@@ -446,7 +478,7 @@ impl Translator<'_, '_> {
             O::BrIf { relative_depth } => self.br_if(relative_depth),
             O::BrTable { ref targets } => self.br_table(targets)?,
             O::Return => self.return_(),
-            O::Call { function_index } => self.call(function_index),
+            O::Call { function_index } => self.call(function_index)?,
             O::CallIndirect { type_index, table_index } => self.call_indirect(type_index, table_index),
             O::ReturnCall { function_index } => self.return_call(function_index),
             O::CallRef { type_index } => self.call_ref(type_index),

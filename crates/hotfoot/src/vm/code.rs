@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_artifact::{Artifact, CallSite, CodeTables, Handler};
+use hotfoot_artifact::{Artifact, CallSite, CodeTables, Handler, Origin};
 
 use super::lazy::{LazyCode, Places, Supplier};
 use super::sys::{arch, mmap::Mmap, page};
@@ -150,9 +150,15 @@ impl ModuleCode {
         self.lazy.as_ref().and_then(|lazy| lazy.tables_at(code_offset)).unwrap_or(&self.artifact.code)
     }
 
-    /// The offset in the WebAssembly binary that the code at this offset comes from.
-    pub fn wasm_offset_at(&self, code_offset: u32) -> Option<u32> {
-        self.tables_at(code_offset).wasm_offset_at(code_offset)
+    /// Where in the WebAssembly binary the body of a defined function (counting defined functions only) begins.
+    pub fn body_of(&self, defined: u32) -> Option<u32> {
+        // The first instruction of a function is said to come from there.
+        self.artifact.code.wasm_offset_at(self.artifact.functions.get(defined as usize)?.offset.get())
+    }
+
+    /// What the code at this offset comes from, the innermost of inlined functions first.
+    pub fn origins_at(&self, code_offset: u32) -> impl Iterator<Item = Origin> {
+        self.tables_at(code_offset).origins_at(code_offset)
     }
 
     /// The call that returns to this code offset and its handlers, if it has any.

@@ -13,6 +13,7 @@ mod errors;
 mod globals;
 mod guest_objects;
 mod host_functions;
+mod inlining;
 mod legacy;
 mod limits;
 mod linker;

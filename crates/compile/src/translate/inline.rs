@@ -1,0 +1,275 @@
+//! Inlining: a small function is translated where it is called.
+//!
+//! The callee's body is read again and translated in place, so nothing is kept of a function but how large it is, and
+//! memory does not depend on the number of functions. Its locals are variables of their own, its outermost label is a
+//! block, and everything else works as if the body were written there: fuel and epochs are counted as in the callee,
+//! exceptions reach the handlers around the call, and a trap's place is the instruction's in the callee, called from
+//! the instruction's in the caller ([`InlinedPlace`]).
+//!
+//! What is inlined depends on the module alone: on the callee's size, on how many calls lead here, and on how much was
+//! inlined into the function already.
+
+use std::sync::OnceLock;
+
+use hotfoot_artifact::{FuncType, INLINED};
+use wasmparser::{FuncToValidate, FunctionBody, Operator, OperatorsReader};
+
+use super::gc::Operand;
+use super::{Translator, meter};
+use crate::Error;
+use crate::decode::{Body, Module};
+use crate::metadata::BranchHint;
+
+/// A place in a function that was inlined.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InlinedPlace {
+    /// The function; imports counted first.
+    pub(crate) function: u32,
+    /// Offset of the instruction in the binary.
+    pub(crate) wasm: u32,
+    /// The place of the call of the function: an offset in the binary or, with [`INLINED`], the number of such a place.
+    pub(crate) caller: u32,
+}
+
+/// Largest body, in bytes, of a function that is looked at: there is no instruction that does more in fewer.
+const MAX_BYTES: usize = 400;
+/// Most operators that do something in a function that is inlined.
+const MAX_WORK: u32 = 24;
+/// The same where the callee calls nothing.
+const MAX_WORK_OF_LEAF: u32 = 40;
+/// How much less each level of inlining may inline.
+const DEPTH_DISCOUNT: u32 = 4;
+/// Most levels.
+const MAX_DEPTH: usize = 6;
+/// How often a function may be on the way to its own call.
+const MAX_RECURSION: usize = 2;
+/// Bytes of bodies that may be inlined into any function.
+const GROWTH: usize = 1000;
+/// Most values in a function that anything is inlined into.
+const MAX_VALUES: usize = 1 << 16;
+
+/// Where bodies of functions come from.
+pub(crate) trait BodySource: Sync {
+    /// The body of a defined function; counts defined functions only.
+    fn body(&self, function: u32) -> Body<'_>;
+}
+
+impl BodySource for &[Body<'_>] {
+    fn body(&self, function: u32) -> Body<'_> {
+        let (function, body) = &self[function as usize];
+        (again(function), body.clone())
+    }
+}
+
+/// The functions of a module as those that others might be inlined into see them.
+#[derive(Copy, Clone)]
+pub(crate) struct Inlinees<'a> {
+    pub(crate) bodies: &'a dyn BodySource,
+    pub(crate) shapes: &'a Shapes,
+}
+
+/// What is known of each function; it is looked at when the first call of it is seen.
+pub(crate) struct Shapes(Vec<OnceLock<Option<Shape>>>);
+
+impl Shapes {
+    /// Nothing is known yet of so many functions.
+    pub(crate) fn new(functions: usize) -> Shapes {
+        Shapes(std::iter::repeat_with(OnceLock::new).take(functions).collect())
+    }
+}
+
+/// How large a function is that could be inlined.
+#[derive(Copy, Clone, Debug)]
+struct Shape {
+    /// Operators that become instructions.
+    work: u32,
+    /// Whether it calls functions.
+    calls: bool,
+}
+
+/// The function whose body is being translated: the outermost one, or one that is inlined.
+pub(super) struct Activation<'a> {
+    /// Imports counted first.
+    function: u32,
+    /// Where its call is, as [`Translator::location`] says; none for the outermost function.
+    caller: Option<u32>,
+    /// The place of its own label among the labels.
+    pub(super) label: usize,
+    /// The place of its first local among the variables.
+    pub(super) locals: usize,
+    /// What the module's producer expects of its branches.
+    pub(super) hints: &'a [BranchHint],
+    /// Offset of its body in the binary.
+    pub(super) start: u64,
+}
+
+impl Inlinees<'_> {
+    /// What a defined function looks like, if it is valid and could be inlined.
+    fn shape(&self, defined: u32) -> Option<Shape> {
+        *self.shapes.0[defined as usize].get_or_init(|| shape(&self.bodies.body(defined)))
+    }
+}
+
+/// The same again.
+pub(crate) fn again<T: Clone>(function: &FuncToValidate<T>) -> FuncToValidate<T> {
+    let FuncToValidate { resources, index, ty, features } = function;
+    FuncToValidate { resources: resources.clone(), index: *index, ty: *ty, features: *features }
+}
+
+/// Looks at a body, and validates it.
+fn shape((function, body): &Body<'_>) -> Option<Shape> {
+    if body.as_bytes().len() > MAX_BYTES {
+        return None;
+    }
+    let mut validator = again(function).into_validator(Default::default());
+    validator.validate(body).ok()?;
+    let mut shape = Shape { work: 0, calls: false };
+    let mut ends_in_trap = false;
+    for op in body.get_operators_reader().ok()? {
+        let op = op.ok()?;
+        if !can_be_inlined(&op) {
+            return None;
+        }
+        shape.work += work(&op);
+        shape.calls |= meter::calls(&op);
+        ends_in_trap = matches!(op, Operator::Unreachable) || ends_in_trap && matches!(op, Operator::End);
+    }
+    // What does not return is not called often.
+    (!ends_in_trap).then_some(shape)
+}
+
+/// Whether the operator means the same in a function that was inlined.
+fn can_be_inlined(op: &Operator<'_>) -> bool {
+    !matches!(
+        op,
+        Operator::Try { .. }
+            | Operator::TryTable { .. }
+            | Operator::ReturnCall { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. }
+            // These are translated by what validation knows of their operand.
+            | Operator::RefTestNonNull { .. }
+            | Operator::RefTestNullable { .. }
+            | Operator::RefCastNonNull { .. }
+            | Operator::RefCastNullable { .. }
+            | Operator::BrOnCast { .. }
+            | Operator::BrOnCastFail { .. }
+    )
+}
+
+/// How much code the operator becomes, about, in instructions.
+fn work(op: &Operator<'_>) -> u32 {
+    match op {
+        Operator::Nop
+        | Operator::Drop
+        | Operator::Block { .. }
+        | Operator::Loop { .. }
+        | Operator::Else
+        | Operator::End
+        | Operator::Return
+        | Operator::Unreachable
+        | Operator::LocalGet { .. }
+        | Operator::LocalSet { .. }
+        | Operator::LocalTee { .. }
+        | Operator::I32Const { .. }
+        | Operator::I64Const { .. }
+        | Operator::F32Const { .. }
+        | Operator::F64Const { .. } => 0,
+        Operator::Call { .. } => 4,
+        Operator::CallIndirect { .. } | Operator::CallRef { .. } => 10,
+        Operator::BrTable { targets } => 4 + targets.len(),
+        _ => 1,
+    }
+}
+
+impl<'a> Activation<'a> {
+    /// A function that no other is translated around.
+    pub(super) fn outermost(module: &'a Module, function: u32, start: u64) -> Activation<'a> {
+        Activation { function, caller: None, label: 0, locals: 0, hints: module.hints_of(function), start }
+    }
+
+    /// The function's index, imports counted first.
+    pub(super) fn function(&self) -> u32 {
+        self.function
+    }
+}
+
+impl<'a> Translator<'a, '_> {
+    /// The place of the current operator: its offset in the binary, or, in an inlined function, what [`INLINED`] says.
+    pub(super) fn location(&mut self) -> u32 {
+        let wasm = self.offset as u32;
+        let Some(caller) = self.current.caller else { return wasm };
+        let place = InlinedPlace { function: self.current.function, wasm, caller };
+        if self.inlined.last() != Some(&place) {
+            self.inlined.push(place);
+        }
+        INLINED | (self.inlined.len() - 1) as u32
+    }
+
+    /// Calls a function by translating it here, if that is worth it. Its arguments are on the stack.
+    pub(super) fn inline(&mut self, function: u32) -> Result<bool, Error> {
+        let env = self.env;
+        let Some(defined) = function.checked_sub(env.module.counts.imported_funcs) else { return Ok(false) };
+        let Some(inlinees) = &env.inlinees else { return Ok(false) };
+        let Some(shape) = inlinees.shape(defined) else { return Ok(false) };
+        let (_, body) = inlinees.bodies.body(defined);
+        let bytes = body.as_bytes().len();
+        if !self.is_worth_inlining(function, shape, bytes) {
+            return Ok(false);
+        }
+        self.inlined_bytes += bytes;
+        self.unmark();
+        let caller = Some(self.location());
+        let start = body.range().start;
+        let (label, locals) = (self.labels(), self.locals.len());
+        let callee = Activation { function, caller, label, locals, hints: env.module.hints_of(function), start };
+        let outer = std::mem::replace(&mut self.current, callee);
+        let offset = std::mem::replace(&mut self.offset, start);
+        self.callers.push(outer.function);
+        self.body_of_inlined(env.function_type(function), shape, &body)?;
+        self.callers.pop();
+        self.release_locals(locals);
+        self.current = outer;
+        self.offset = offset;
+        Ok(true)
+    }
+
+    fn body_of_inlined(&mut self, ty: &FuncType, shape: Shape, body: &FunctionBody<'_>) -> Result<(), Error> {
+        let arguments = self.stack.split_off(self.stack.len() - ty.params.len());
+        self.open_inlined(ty);
+        if shape.calls {
+            self.check_meters();
+        }
+        for (argument, ty) in arguments.into_iter().zip(&ty.params) {
+            let argument = self.canonical(argument);
+            self.define_argument(argument, *ty);
+        }
+        let mut locals = body.get_locals_reader()?;
+        for _ in 0..locals.get_count() {
+            let offset = locals.original_position();
+            let (count, ty) = locals.read()?;
+            self.define_locals(offset, count, ty)?;
+        }
+        let mut operators = OperatorsReader::new(locals.get_binary_reader());
+        while !operators.eof() {
+            let (operator, offset) = operators.read_with_offset()?;
+            self.operand = Operand::UNKNOWN;
+            self.step(&operator, offset)?;
+        }
+        Ok(())
+    }
+
+    fn is_worth_inlining(&self, function: u32, shape: Shape, bytes: usize) -> bool {
+        let depth = self.callers.len();
+        let same = |other: &u32| *other == function;
+        let recursion =
+            self.callers.iter().filter(|caller| same(caller)).count() + usize::from(same(&self.current.function));
+        let limit = if shape.calls { MAX_WORK } else { MAX_WORK_OF_LEAF };
+        !self.is_cold()
+            && depth < MAX_DEPTH
+            && recursion <= MAX_RECURSION
+            && self.inlined_bytes + bytes <= GROWTH
+            && shape.work + DEPTH_DISCOUNT * depth as u32 <= limit
+            && self.builder.func.dfg.num_values() <= MAX_VALUES
+    }
+}
