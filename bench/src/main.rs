@@ -13,6 +13,7 @@
 
 mod calls;
 mod density;
+mod execution;
 mod guests;
 mod instantiate;
 mod load;
@@ -38,9 +39,10 @@ use table::Table;
 type Bench = (&'static str, fn(&Options) -> Result<Vec<Table>>);
 
 /// All of them, in the order of the page.
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 10] = [
     ("calls", calls::tables),
     ("metering", metering::tables),
+    ("execution", execution::tables),
     ("instantiate", instantiate::tables),
     ("threads", threads::tables),
     ("density", density::tables),

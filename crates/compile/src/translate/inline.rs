@@ -132,7 +132,8 @@ fn shape((function, body): &Body<'_>) -> Option<Shape> {
         }
         shape.work += work(&op);
         shape.calls |= meter::calls(&op);
-        ends_in_trap = matches!(op, Operator::Unreachable) || ends_in_trap && matches!(op, Operator::End);
+        ends_in_trap = matches!(op, Operator::Unreachable | Operator::Throw { .. } | Operator::ThrowRef)
+            || ends_in_trap && matches!(op, Operator::End);
     }
     // What does not return is not called often.
     (!ends_in_trap).then_some(shape)
