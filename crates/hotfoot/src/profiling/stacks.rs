@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use hotfoot_artifact::Origin;
+
 use super::code::function_name;
 use crate::module::Module;
 
@@ -56,21 +58,27 @@ impl Stacks {
         &self.modules[number as usize]
     }
 
-    /// The function at an address; `None` in trampolines and in modules that the profile does not know.
-    fn frame(&self, address: usize) -> Option<Frame> {
-        let (module, number) =
-            self.modules.iter().zip(0..).find(|((_, module), _)| module.text().contains(&address))?;
-        let code = module.1.code();
-        let offset = code.offset_of(address)?;
-        let function = module.1.counts().imported_funcs + code.function_at(offset)?;
-        Some(Frame::Guest { module: number, function, module_offset: code.wasm_offset_at(offset) })
+    /// The function at an address, after those that were inlined there; nothing in trampolines and in modules that the
+    /// profile does not know.
+    fn frames(&self, address: usize) -> Vec<Frame> {
+        let known = self.modules.iter().zip(0..).find(|((_, module), _)| module.text().contains(&address));
+        let Some(((_, module), number)) = known else { return Vec::new() };
+        let (code, imported) = (module.code(), module.counts().imported_funcs);
+        let Some(offset) = code.offset_of(address) else { return Vec::new() };
+        let Some(defined) = code.function_at(offset) else { return Vec::new() };
+        let frame = |origin: Origin| Frame::Guest {
+            module: number,
+            function: origin.function.unwrap_or(imported + defined),
+            module_offset: origin.wasm_offset,
+        };
+        code.origins_at(offset).map(frame).collect()
     }
 
     /// The number of the stack of these addresses, newest first; `None` if there is none, or no room for another.
     pub fn number(&mut self, addresses: &[usize], in_host: bool) -> Option<u32> {
         let mut stack = None;
         for address in addresses.iter().rev() {
-            if let Some(frame) = self.frame(*address) {
+            for frame in self.frames(*address).into_iter().rev() {
                 stack = Some(self.push(stack, frame)?);
             }
         }
