@@ -424,3 +424,48 @@ fn a_snapshot_obeys_the_limits_of_its_store() {
         assert_eq!(start(&snapshot).is_ok(), fits, "when one is warm: {pages} {elements}");
     }
 }
+
+const GROWS: &str = r#"(module
+  (memory 1 9)
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+  (func (export "fill") (param i32 i32) (memory.fill (local.get 0) (i32.const 255) (local.get 1)))
+  (func (export "load") (param i32) (result i32) (i32.load8_u (local.get 0)))
+  (func (export "any") (result i64) (local $at i32) (local $any i64)
+    (loop $next
+      (local.set $any (i64.or (local.get $any) (i64.load (local.get $at))))
+      (local.set $at (i32.add (local.get $at) (i32.const 8)))
+      (br_if $next (i32.lt_u (local.get $at) (i32.mul (memory.size) (i32.const 65536)))))
+    (local.get $any)))"#;
+
+/// What one instance grew its memory by is outside of the next one's, and zero if that grows, too; whether its pages stay
+/// resident (and are cleared), are too many, or are given back as now and then.
+#[test]
+fn what_a_memory_grew_by_is_gone_and_zero_when_it_grows_again() {
+    for keep_pages in [1000, 20, 0] {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.linear_memory_keep_resident(keep_pages << 12);
+        let mut config = Config::new();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let engine = Engine::new(&config).unwrap();
+        let pre = pre(&engine, GROWS);
+        for round in 0..600u32 {
+            let mut store = Store::new(&engine, ());
+            let instance = pre.instantiate(&mut store).unwrap();
+            let grow = instance.get_typed_func::<i32, i32>(&mut store, "grow").unwrap();
+            let fill = instance.get_typed_func::<(i32, i32), ()>(&mut store, "fill").unwrap();
+            let load = instance.get_typed_func::<i32, i32>(&mut store, "load").unwrap();
+            let any = instance.get_typed_func::<(), i64>(&mut store, "any").unwrap();
+            assert!(load.call(&mut store, 65536).is_err(), "round {round}: nothing is there before it grows");
+            let pages = round as i32 * 7 % 5;
+            assert_eq!(grow.call(&mut store, pages).unwrap(), 1);
+            let len = (1 + pages) << 16;
+            assert!(load.call(&mut store, len).is_err(), "round {round}");
+            assert_eq!(any.call(&mut store, ()).unwrap(), 0, "round {round}");
+            let start = round as i32 * 7919 % len;
+            fill.call(&mut store, (start, (len - start).min(60_000))).unwrap();
+        }
+        let resident = engine.pool_metrics().unwrap().idle_bytes_resident;
+        assert!(resident <= (keep_pages << 12) + 8192, "{resident} bytes of {keep_pages} pages");
+        assert!(keep_pages < 1000 || resident > 200_000, "{resident} bytes: grown pages stay");
+    }
+}

@@ -136,7 +136,7 @@ impl LinearMemory {
             .as_mut()
             .context("the memory outgrew its reservation and moved, so it cannot be reset: make a new instance")?;
         if self.byte_len > self.fresh_len {
-            self.mmap.decommit(tracking.fresh_len()..whole_pages(self.byte_len))?;
+            tracking.reset_grown(&mut self.mmap, whole_pages(self.byte_len))?;
             self.byte_len = self.fresh_len;
         }
         Ok(tracking.reset(&mut self.mmap)?)

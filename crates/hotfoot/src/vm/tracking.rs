@@ -9,6 +9,9 @@
 //! *untracked* for good: writable throughout, and reset asks the kernel which pages are private, or, if the kernel cannot
 //! tell, gives them all back.
 //!
+//! What an instance grew its memory by is not tracked. At reset the kernel is asked which of these pages were written; they
+//! are filled with zeroes and become inaccessible, but stay resident for the next instance, which most likely grows, too.
+//!
 //! Everything that the signal handler touches is atomic and allocated in advance (S9, S13).
 
 use std::ops::Range;
@@ -54,6 +57,10 @@ pub struct Tracking {
     /// Whether to ask the kernel about untracked memory, and after how many resets again.
     scan: bool,
     scan_pause: u32,
+    /// Up to where pages behind the fresh length may be resident, and how many are.
+    grown_end: usize,
+    grown_pages: usize,
+    grown_resets: u32,
 }
 
 /// How a memory was made equal to its image.
@@ -88,6 +95,9 @@ impl Tracking {
                 Enabled::Auto | Enabled::Yes => pagemap::is_supported(),
             },
             scan_pause: 0,
+            grown_end: len,
+            grown_pages: 0,
+            grown_resets: 0,
         }
     }
 
@@ -101,15 +111,10 @@ impl Tracking {
         self.untracked.load(Ordering::Relaxed)
     }
 
-    /// Bytes that stay resident between uses: those of hot pages; of an untracked memory, at most this.
+    /// Bytes that stay resident between uses: those of hot pages and of grown ones; of an untracked memory, at most this.
     pub fn resident_len(&self) -> usize {
         let pages = if self.is_untracked() { self.keep_pages } else { self.hot_pages.load(Ordering::Relaxed) };
-        (pages * page::size()).min(self.len)
-    }
-
-    /// Bytes that the memory has when it is fresh.
-    pub fn fresh_len(&self) -> usize {
-        self.len
+        (pages * page::size()).min(self.len) + self.grown_pages * page::size()
     }
 
     fn is_hot(&self, page: usize) -> bool {
@@ -205,6 +210,46 @@ impl Tracking {
             self.restore(mapping, range.clone());
         }
         Ok(ResetBy::Copying)
+    }
+
+    /// Makes what the memory grew by, up to `end`, inaccessible and zero.
+    ///
+    /// # Errors
+    /// As [`Tracking::reset`].
+    pub fn reset_grown(&mut self, mapping: &mut Mmap, end: usize) -> std::io::Result<()> {
+        self.grown_end = self.grown_end.max(end);
+        // Like hot pages, those that are not needed any more are given back now and then.
+        self.grown_resets = self.grown_resets.wrapping_add(1);
+        let is_due = self.grown_resets.is_multiple_of(DECAY_PERIOD);
+        let room = self.keep_pages.saturating_sub(*self.hot_pages.get_mut());
+        let cleared = if self.scan && !is_due { self.clear_private(mapping, end, room) } else { None };
+        if let Some(pages) = cleared {
+            self.grown_pages = pages;
+            return mapping.make_inaccessible(self.len..end);
+        }
+        mapping.decommit(self.len..self.grown_end)?;
+        (self.grown_end, self.grown_pages) = (self.len, 0);
+        Ok(())
+    }
+
+    /// Fills the private pages between the fresh length and `end` with zeroes, and counts those up to where there may be
+    /// some; `None` if the kernel does not tell, or there are more than `room`.
+    fn clear_private(&self, mapping: &Mmap, end: usize, room: usize) -> Option<usize> {
+        let base = mapping.base().as_ptr() as usize;
+        let (mut dirty, mut pages) = (Vec::new(), 0);
+        let scanned = pagemap::for_each_private(base + self.len..base + self.grown_end, |range| {
+            pages += range.len() / page::size();
+            dirty.push(range.start - base..range.end.min(base + end) - base);
+        });
+        if scanned.is_err() || pages > room {
+            return None;
+        }
+        // What lies behind `end` was cleared before.
+        for range in dirty.into_iter().filter(|range| range.start < range.end) {
+            // SAFETY: S5, pages of our own mapping, writable up to `end`; whoever resets the memory holds `&mut` of it.
+            unsafe { mapping.base().as_ptr().add(range.start).write_bytes(0, range.len()) };
+        }
+        Some(pages)
     }
 
     /// Sorts the hot pages and joins neighbours: one long copy is faster than many of a page.

@@ -95,6 +95,11 @@ impl Mmap {
         self.protect(range, MprotectFlags::READ)
     }
 
+    /// Makes whole pages inaccessible; made accessible again, they hold what they held.
+    pub fn make_inaccessible(&mut self, range: Range<usize>) -> io::Result<()> {
+        self.protect(range, MprotectFlags::empty())
+    }
+
     /// Makes whole pages inaccessible and gives their memory back; made accessible again, they are zero.
     pub fn decommit(&mut self, range: Range<usize>) -> io::Result<()> {
         assert!(range.start <= range.end && range.end <= self.len, "a change outside of the mapping");
