@@ -15,6 +15,9 @@
 //! the runtime enters a function, or is called as one, without a trampoline: it then does what trampolines do besides
 //! passing values (`vm/sys/arch` of the runtime). Fuel crosses by trampolines only.
 //!
+//! A function that no reference can name has no `caller_vmctx`: only functions of its own module call it, and their context
+//! is its own.
+//!
 //! A *slot* is 16 bytes, little endian, the value in its low bytes, the rest undefined. `slots` has room for
 //! `max(params, results)` values. References cross as they are held in code: a `funcref` is a pointer to a
 //! [`VmFuncRef`](crate::vmctx::VmFuncRef) or null, an `externref` or `exnref` is a
