@@ -88,7 +88,9 @@ impl Engines {
                 return Outcome::Different(part(ours, at), part(&peer, at));
             }
         }
-        let ends = |mark: &str| runs.iter().chain([&peer]).any(|lines| lines.last().is_some_and(|line| line.starts_with(mark)));
+        let ends = |mark: &str| {
+            runs.iter().chain([&peer]).any(|lines| lines.last().is_some_and(|line| line.starts_with(mark)))
+        };
         match () {
             () if ends(EXHAUSTED) => Outcome::Exhausted,
             () if ends(REFUSED) => Outcome::Refused,
@@ -99,7 +101,8 @@ impl Engines {
     /// A damaged module is not run; both sides must refuse it, or neither.
     fn compare_validity(&mut self, case: &Case) -> Outcome {
         let engine = self.ours(case.settings, case.canonical);
-        let Ok(ours) = catch_unwind(AssertUnwindSafe(|| ours::engine::Module::new(&engine, &case.wasm).map(drop))) else {
+        let Ok(ours) = catch_unwind(AssertUnwindSafe(|| ours::engine::Module::new(&engine, &case.wasm).map(drop)))
+        else {
             return Outcome::Panicked;
         };
         let peer = peer::engine::Module::validate(&self.peer(case.peer_optimised, case.canonical), &case.wasm);

@@ -111,12 +111,17 @@ fn waits(wasm: &[u8]) -> bool {
     for payload in Parser::new(0).parse_all(wasm).flatten() {
         match payload {
             Payload::ImportSection(section) => {
-                shared |= section.into_imports().flatten().any(|import| matches!(import.ty, TypeRef::Memory(ty) if ty.shared));
+                shared |= section
+                    .into_imports()
+                    .flatten()
+                    .any(|import| matches!(import.ty, TypeRef::Memory(ty) if ty.shared));
             }
             Payload::MemorySection(section) => shared |= section.into_iter().flatten().any(|ty| ty.shared),
             Payload::CodeSectionEntry(body) => {
                 let operators = body.get_operators_reader().into_iter().flatten().flatten();
-                let waits = |operator| matches!(operator, Operator::MemoryAtomicWait32 { .. } | Operator::MemoryAtomicWait64 { .. });
+                let waits = |operator| {
+                    matches!(operator, Operator::MemoryAtomicWait32 { .. } | Operator::MemoryAtomicWait64 { .. })
+                };
                 wait |= operators.into_iter().any(waits);
             }
             _ => {}

@@ -93,7 +93,10 @@ fn differential(words: &[String]) -> Result<()> {
 
 fn keep(seed: u64, case: &Case, outcome: &Outcome) -> Result<()> {
     fs::write(format!("findings/{seed}.wasm"), &case.wasm)?;
-    let settings = format!("{:?}, canonical: {}, peer optimised: {}, damaged: {}", case.settings, case.canonical, case.peer_optimised, case.damaged);
+    let settings = format!(
+        "{:?}, canonical: {}, peer optimised: {}, damaged: {}",
+        case.settings, case.canonical, case.peer_optimised, case.damaged
+    );
     let text = match outcome {
         Outcome::Different(ours, peer) => format!("seed {seed}, {settings}\n--- hotfoot\n{ours}\n--- peer\n{peer}\n"),
         other => format!("seed {seed}, {settings}: {other:?}\n"),
@@ -130,7 +133,9 @@ fn file(name: &str) -> Result<()> {
     for settings in Settings::ALL {
         let case = Case { wasm: wasm.clone(), settings, canonical: false, peer_optimised: true, damaged: false };
         match engines.compare(&case) {
-            Outcome::Different(ours, peer) => println!("{}: differs\n--- hotfoot\n{ours}\n--- peer\n{peer}", settings.name()),
+            Outcome::Different(ours, peer) => {
+                println!("{}: differs\n--- hotfoot\n{ours}\n--- peer\n{peer}", settings.name())
+            }
             outcome => println!("{}: {outcome:?}", settings.name()),
         }
     }

@@ -5,7 +5,8 @@
 
 use super::engine::{
     AsContextMut, Caller, Engine, Error, Extern, ExternType, Func, FuncType, GcHeapOutOfMemory, Global, Instance,
-    Memory, Module, Result, SharedMemory, Store, StoreLimits, StoreLimitsBuilder, Table, Tag, Trap, Val, throw, thrown,
+    Memory, Module, Result, SharedMemory, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Table, Tag, Trap,
+    Val, ValType, throw, thrown,
 };
 use super::values::{Random, make, reference, show, show_all};
 
@@ -13,9 +14,8 @@ use super::values::{Random, make, reference, show, show_all};
 const MEMORY_BYTES: usize = 16 << 20;
 /// Most elements of a table.
 const TABLE_ELEMENTS: usize = 20_000;
-/// How many exports are called, and how often each.
+/// How many exports of an instance are called.
 const CALLED: usize = 10;
-const TIMES: usize = 2;
 /// How many calls the host answers.
 const HOST_CALLS: u32 = 100;
 /// Most elements of a table that are looked at.
@@ -54,6 +54,8 @@ pub struct State {
     random: Random,
     host_calls: u32,
     tags: Vec<Tag>,
+    /// What the host calls back.
+    funcs: Vec<Func>,
     lines: Vec<String>,
 }
 
@@ -61,7 +63,10 @@ pub struct State {
 pub fn store(engine: &Engine, wasm: &[u8]) -> Store<State> {
     let limits = StoreLimitsBuilder::new().memory_size(MEMORY_BYTES).table_elements(TABLE_ELEMENTS).build();
     let random = Random::new(u64::from_le_bytes(digest(wasm)));
-    let mut store = Store::new(engine, State { limits, random, host_calls: 0, tags: Vec::new(), lines: Vec::new() });
+    let mut store = Store::new(
+        engine,
+        State { limits, random, host_calls: 0, tags: Vec::new(), funcs: Vec::new(), lines: Vec::new() },
+    );
     store.limiter(|state| &mut state.limits);
     // For an engine that meters its guests: more than any of them uses.
     let _ = store.set_fuel(1 << 60);
@@ -81,27 +86,35 @@ pub fn observe(engine: &Engine, wasm: &[u8]) -> Vec<String> {
         Ok(module) => module,
         Err(error) => return vec![format!("{REFUSED}: {error:#}")],
     };
-    let mut store = store(engine, wasm);
-    let Some(imports) = imports(&mut store, &module) else {
-        return vec![format!("{REFUSED}: there are no values for its imports")];
-    };
-    let instance = Instance::new(&mut store, &module, &imports);
-    observe_instance(store, &module, instance)
+    observe_instances(store(engine, wasm), &module, |store| {
+        let imports = imports(store, &module)?;
+        Some(Instance::new(store, &module, &imports))
+    })
 }
 
-/// Looks at an instance and calls its exports.
-pub fn observe_instance(mut store: Store<State>, module: &Module, instance: Result<Instance>) -> Vec<String> {
-    match instance {
-        Ok(instance) => {
-            let exports =
-                module.exports().filter_map(|export| instance.get_export(&mut store, export.name())).collect();
-            let mut run = Run { store, exports, shown: Vec::new() };
-            run.all();
-            store = run.store;
-        }
-        Err(error) => {
-            let line = ending(&mut store, &error);
-            store.data_mut().lines.push(line);
+/// Makes two instances, one after the other, looks at them and calls their exports: those of the second from the last to
+/// the first, as a module may do only so much in its life. `None` of `instantiate` is an import that cannot be made.
+pub fn observe_instances(
+    mut store: Store<State>,
+    module: &Module,
+    mut instantiate: impl FnMut(&mut Store<State>) -> Option<Result<Instance>>,
+) -> Vec<String> {
+    for backwards in [false, true] {
+        let line = match instantiate(&mut store) {
+            None => format!("{REFUSED}: there are no values for its imports"),
+            Some(Err(error)) => ending(&mut store, &error),
+            Some(Ok(instance)) => {
+                let exports = module.exports().filter_map(|export| instance.get_export(&mut store, export.name()));
+                let exports = exports.collect();
+                let mut run = Run { store, exports, shown: Vec::new() };
+                let exhausted = run.all(backwards);
+                store = run.store;
+                exhausted.unwrap_or_else(|| "the instance has done all".to_owned())
+            }
+        };
+        store.data_mut().lines.push(line.clone());
+        if line.starts_with(EXHAUSTED) || line.starts_with(REFUSED) {
+            break;
         }
     }
     store.into_data().lines
@@ -116,48 +129,49 @@ struct Run {
 }
 
 impl Run {
-    fn all(&mut self) {
+    /// Calls all functions; the last line, if an engine was exhausted.
+    fn all(&mut self, backwards: bool) -> Option<String> {
+        let mut funcs: Vec<Func> =
+            self.exports.iter().filter_map(|export| export.clone().into_func()).take(CALLED).collect();
+        if backwards {
+            funcs.reverse();
+        }
         let tags = self.exports.iter().filter_map(|export| export.clone().into_tag());
-        self.store.data_mut().tags.extend(tags.collect::<Vec<Tag>>());
+        let state = self.store.data_mut();
+        state.tags.extend(tags);
+        state.funcs = funcs.clone();
         self.line("instantiated".to_owned());
         self.look();
-        let funcs: Vec<Func> =
-            self.exports.iter().filter_map(|export| export.clone().into_func()).take(CALLED).collect();
-        for _ in 0..TIMES {
-            for (number, func) in funcs.iter().enumerate() {
-                if !self.call(number, func) {
-                    return;
-                }
-                self.look();
+        for (number, func) in funcs.iter().enumerate() {
+            let line = self.call(number, func);
+            if line.starts_with(EXHAUSTED) {
+                return Some(line);
             }
+            self.line(line);
+            self.look();
         }
+        None
     }
 
     fn line(&mut self, line: String) {
         self.store.data_mut().lines.push(line);
     }
 
-    /// Calls a function; whether the run goes on.
-    fn call(&mut self, number: usize, func: &Func) -> bool {
+    /// Calls a function; what came of it.
+    fn call(&mut self, number: usize, func: &Func) -> String {
         let ty = func.ty(&self.store);
-        let Some(arguments) = self.arguments(&ty) else { return true };
+        let Some(arguments) = self.arguments(&ty) else { return format!("call {number}: there are no values for it") };
         let shown = show_all(&mut self.store.as_context_mut(), &arguments);
         self.line(format!("call {number}{shown}"));
         let mut results = vec![Val::I32(0); ty.results().len()];
-        let line = match func.call(&mut self.store, &arguments, &mut results) {
+        match func.call(&mut self.store, &arguments, &mut results) {
             Ok(()) => format!("returns{}", show_all(&mut self.store.as_context_mut(), &results)),
             Err(error) => ending(&mut self.store, &error),
-        };
-        let goes_on = !line.starts_with(EXHAUSTED);
-        self.line(line);
-        goes_on
+        }
     }
 
     fn arguments(&mut self, ty: &FuncType) -> Option<Vec<Val>> {
-        let mut random = self.store.data().random.clone();
-        let arguments = ty.params().map(|ty| make(&mut self.store.as_context_mut(), &ty, &mut random)).collect();
-        self.store.data_mut().random = random;
-        arguments
+        make_all(&mut self.store.as_context_mut(), ty.params())
     }
 
     /// Writes down each export that looks otherwise than before.
@@ -243,7 +257,7 @@ fn import(store: &mut Store<State>, ty: ExternType) -> Option<Extern> {
             Extern::Global(Global::new(&mut *store, ty, value).ok()?)
         }
         ExternType::Table(ty) => {
-            let element = super::engine::ValType::Ref(ty.element().clone());
+            let element = ValType::Ref(ty.element().clone());
             let value = make(&mut store.as_context_mut(), &element, &mut random)?;
             Extern::Table(Table::new(&mut *store, ty, reference(value)?).ok()?)
         }
@@ -259,34 +273,56 @@ fn import(store: &mut Store<State>, ty: ExternType) -> Option<Extern> {
     Some(import)
 }
 
-/// Every function of the host: notes what it was called with, and returns, fails or throws, as its state says.
+/// Values of these types, if they can be made.
+fn make_all(store: &mut StoreContextMut<'_, State>, types: impl Iterator<Item = ValType>) -> Option<Vec<Val>> {
+    let mut random = store.data().random.clone();
+    let values = types.map(|ty| make(store, &ty, &mut random)).collect();
+    store.data_mut().random = random;
+    values
+}
+
+/// Every function of the host: notes what it was called with, and returns, fails, throws or calls the guest, as its state
+/// says.
 pub fn host_function(mut caller: Caller<'_, State>, ty: &FuncType, params: &[Val], results: &mut [Val]) -> Result<()> {
     let shown = show_all(&mut caller.as_context_mut(), params);
     let state = caller.data_mut();
     state.lines.push(format!("  host{shown}"));
     state.host_calls += 1;
-    let mut random = state.random.clone();
-    let choice = random.below(24);
-    let tag = if state.tags.is_empty() { None } else { Some(state.tags[random.below(state.tags.len())]) };
     let enough = state.host_calls > HOST_CALLS;
-    let outcome = match tag {
-        _ if choice == 0 || enough => Err(HostError.into()),
-        Some(tag) if choice < 4 => {
-            let types: Vec<_> = tag.ty(&caller).ty().params().collect();
-            let fields: Option<Vec<Val>> =
-                types.iter().map(|ty| make(&mut caller.as_context_mut(), ty, &mut random)).collect();
-            match fields {
-                Some(fields) => throw(&mut caller, tag, &fields),
-                None => Err(HostError.into()),
-            }
+    let choice = state.random.below(24);
+    let tag = pick(&state.tags, &mut state.random);
+    let func = pick(&state.funcs, &mut state.random);
+    match (choice, tag, func) {
+        _ if enough => return Err(HostError.into()),
+        (0, ..) => return Err(HostError.into()),
+        (1..4, Some(tag), _) => {
+            let ty = tag.ty(&caller);
+            let fields = make_all(&mut caller.as_context_mut(), ty.ty().params()).ok_or(HostError)?;
+            return throw(&mut caller, tag, &fields);
         }
-        _ => ty.results().zip(results).try_for_each(|(ty, result)| {
-            *result = make(&mut caller.as_context_mut(), &ty, &mut random).ok_or(HostError)?;
-            Ok(())
-        }),
-    };
-    caller.data_mut().random = random;
-    outcome
+        (4..8, _, Some(func)) => call_back(&mut caller, func)?,
+        _ => {}
+    }
+    let values = make_all(&mut caller.as_context_mut(), ty.results()).ok_or(HostError)?;
+    results.iter_mut().zip(values).for_each(|(result, value)| *result = value);
+    Ok(())
+}
+
+fn pick<T: Copy>(from: &[T], random: &mut Random) -> Option<T> {
+    if from.is_empty() { None } else { Some(from[random.below(from.len())]) }
+}
+
+/// Calls a function of the guest in the middle of a call of the host; what ends it ends the host's function, too.
+fn call_back(caller: &mut Caller<'_, State>, func: Func) -> Result<()> {
+    let ty = func.ty(&*caller);
+    let arguments = make_all(&mut caller.as_context_mut(), ty.params()).ok_or(HostError)?;
+    let shown = show_all(&mut caller.as_context_mut(), &arguments);
+    caller.data_mut().lines.push(format!("  host calls{shown}"));
+    let mut results = vec![Val::I32(0); ty.results().len()];
+    func.call(&mut *caller, &arguments, &mut results)?;
+    let shown = show_all(&mut caller.as_context_mut(), &results);
+    caller.data_mut().lines.push(format!("  host gets{shown}"));
+    Ok(())
 }
 
 /// The error of a host function that fails.

@@ -86,10 +86,7 @@ fn warm(engine: &Engine, wasm: &[u8]) -> Option<Vec<Vec<String>>> {
         linker.func_new(import.module(), import.name(), ty, func).ok()?;
     }
     let pre = linker.instantiate_pre(&module).ok()?;
-    let run = |_| {
-        let mut store = observe::store(engine, wasm);
-        let instance = pre.instantiate(&mut store);
-        observe::observe_instance(store, &module, instance)
-    };
+    let run =
+        |_| observe::observe_instances(observe::store(engine, wasm), &module, |store| Some(pre.instantiate(store)));
     Some((0..3).map(run).collect())
 }
