@@ -25,6 +25,7 @@ mod ours;
 mod page;
 mod peer;
 mod preinit;
+mod programs;
 mod table;
 mod threads;
 mod turns;
@@ -49,6 +50,7 @@ const BENCHES: [Bench; 10] = [
     ("load", load::tables),
     ("wasi", wasi::tables),
     ("objects", objects::tables),
+    ("programs", programs::tables),
     ("preinit", preinit::tables),
 ];
 
