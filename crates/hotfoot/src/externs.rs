@@ -181,6 +181,7 @@ impl<'instance> Export<'instance> {
 ///
 /// # Panics
 /// That is a mistake of the embedder's that no guest can cause, and most accessors have no error to return.
+#[inline]
 pub(crate) fn check_store(handle: StoreId, store: &VmStore) {
     assert!(handle == store.id(), "a handle was used with another store than its own");
 }

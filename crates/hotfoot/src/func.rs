@@ -10,7 +10,7 @@ use crate::types::FuncType;
 use crate::value::Val;
 use crate::vm::call::{self, TypedHandle};
 use crate::vm::convert::{WasmParams, WasmResults, WasmRet};
-use crate::vm::fiber::OnFiber;
+use crate::vm::fiber;
 use crate::vm::hostcall::{self, Caller};
 use crate::vm::store::{FuncPtr, StoreId, VmStore};
 
@@ -130,7 +130,7 @@ impl Func {
         results: &mut [Val],
     ) -> Result<()> {
         let store = store.as_context_mut();
-        OnFiber::new(store, |store| self.call(store, params, results)).await?
+        fiber::run(store, |store| self.call(store, params, results)).await?
     }
 
     /// The function as one of a Rust type, which makes calls fast.
@@ -154,14 +154,17 @@ impl Func {
         store.func_type_id(self.pointer)
     }
 
+    #[inline]
     pub(crate) fn from_parts(store: StoreId, pointer: FuncPtr) -> Func {
         Func { store, pointer }
     }
 
+    #[inline]
     pub(crate) fn store_id(&self) -> StoreId {
         self.store
     }
 
+    #[inline]
     pub(crate) fn pointer(&self) -> FuncPtr {
         self.pointer
     }

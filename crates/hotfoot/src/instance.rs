@@ -20,7 +20,7 @@ use crate::tag::Tag;
 use crate::typed::TypedFunc;
 use crate::vm::call;
 use crate::vm::convert::{WasmParams, WasmResults};
-use crate::vm::fiber::OnFiber;
+use crate::vm::fiber;
 use crate::vm::pre::{self, Member, MemberImport, Pool, PoolHandle};
 use crate::vm::store::{StoreId, VmStore};
 
@@ -71,7 +71,7 @@ impl Instance {
         imports: &[Extern],
     ) -> Result<Instance> {
         let store = store.as_context_mut();
-        OnFiber::new(store, |store| Instance::new(store, module, imports)).await?
+        fiber::run(store, |store| Instance::new(store, module, imports)).await?
     }
 
     pub(crate) fn from_values<T: 'static>(
@@ -412,7 +412,7 @@ impl<T: 'static> InstancePre<T> {
         T: Send,
     {
         let store = store.as_context_mut();
-        OnFiber::new(store, |store| self.instantiate(store)).await?
+        fiber::run(store, |store| self.instantiate(store)).await?
     }
 
     /// Makes an instance and runs its start function.

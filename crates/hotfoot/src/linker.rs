@@ -16,7 +16,7 @@ use crate::typed::{HostFuncHandle, IntoFunc};
 use crate::types::{ExternType, FuncType, ImportType, matching};
 use crate::value::Val;
 use crate::vm::convert::{WasmParams, WasmRet};
-use crate::vm::fiber::OnFiber;
+use crate::vm::fiber;
 use crate::vm::hostcall::{self, Caller};
 use crate::vm::instance::ImportValue;
 use crate::vm::store::VmStore;
@@ -281,7 +281,7 @@ impl<T: 'static> Linker<T> {
         T: Send,
     {
         let store = store.as_context_mut();
-        OnFiber::new(store, |store| self.instantiate(store, module)).await?
+        fiber::run(store, |store| self.instantiate(store, module)).await?
     }
 
     /// Defines a name as a host function of a type that is known only at run time; see [`Func::new`].

@@ -11,7 +11,7 @@ use crate::func::Func;
 use crate::store::AsContextMut;
 use crate::vm::call::{self, TypedHandle};
 use crate::vm::convert::{WasmParams, WasmResults, WasmRet, WasmTy, for_each_arity};
-use crate::vm::fiber::OnFiber;
+use crate::vm::fiber;
 use crate::vm::hostcall::{self, AnyHostFunc, Caller};
 
 /// A function of a known type; see [`Func::typed`].
@@ -72,7 +72,7 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         params: Params,
     ) -> Result<Results> {
         let store = store.as_context_mut();
-        OnFiber::new(store, |store| self.call(store, params)).await?
+        fiber::run(store, |store| self.call(store, params)).await?
     }
 }
 

@@ -4,7 +4,7 @@
 //! pointer: that is all the signal handler needs. Each lives in the stack frame of the Rust function that entered.
 
 use std::cell::Cell;
-use std::mem::offset_of;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr::{self, NonNull};
 
 use anyhow::{Result, bail};
@@ -49,18 +49,18 @@ impl Activation {
     /// For `arch`: where `unwind` says that it was here.
     pub const LEFT_OFFSET: usize = offset_of!(Activation, left);
 
-    /// A link that is not in the chain yet.
-    fn new(store: NonNull<VmStore>, base: bool) -> Activation {
+    /// A link of this store's after another.
+    fn new(store: NonNull<VmStore>, previous: *const Activation, base: bool) -> Activation {
         // SAFETY: S1, takes an address.
         let caller = unsafe { VmStore::host_context(store) };
-        let (previous, fault) = (Cell::new(ptr::null()), Cell::new(None));
+        let (previous, fault) = (Cell::new(previous), Cell::new(None));
         let (entry_sp, left, outer_limit, outer_exit) = (0, false, 0, (0, 0));
         Activation { entry_sp, caller, left, previous, store, outer_limit, outer_exit, fault, base }
     }
 
     /// The oldest link of a fiber.
     pub fn base(store: NonNull<VmStore>) -> Activation {
-        Activation::new(store, true)
+        Activation::new(store, ptr::null(), true)
     }
 
     /// Whether compiled code was left before it returned.
@@ -166,12 +166,12 @@ pub unsafe fn enter<R>(store: NonNull<VmStore>, run: impl FnOnce(*mut Activation
         // SAFETY: S1, S2, by the caller's promise.
         unsafe { border::before_guest(store).map_err(|pending| pending.into_error(store.as_ref()))? };
     }
-    let mut activation = Activation::new(store, false);
-    let link = &raw mut activation;
+    let mut activation = MaybeUninit::uninit();
+    let link = activation.as_mut_ptr();
     // SAFETY: S9, it is unlinked by `end`; what came after it was unlinked before. S1, S2: when that is asked to be settled,
     // compiled code has been left.
     unsafe {
-        begin(link);
+        begin(link, store);
         let result = run(link);
         match (end(link), result) {
             (true, Some(result)) => Ok(result),
@@ -183,29 +183,36 @@ pub unsafe fn enter<R>(store: NonNull<VmStore>, run: impl FnOnce(*mut Activation
     }
 }
 
-/// Links an activation, and sets the stack limit. Not inlined, so that nothing keeps the address of this thread's variable:
-/// when the guest is left, this may be another thread.
+/// Makes and links an activation, and sets the stack limit. Not inlined, so that nothing keeps the address of this thread's
+/// variable: when the guest is left, this may be another thread.
 ///
 /// # Safety
-/// S9: the activation stays where it is until [`end`].
+/// S1, S2: nobody else uses the store. S9: the activation stays where it is until [`end`].
 #[inline(never)]
-unsafe fn begin(link: *mut Activation) {
-    // SAFETY: S1, the store is alive and nobody else uses it; S9, a non-null link is alive.
+unsafe fn begin(link: *mut Activation, store: NonNull<VmStore>) {
+    // SAFETY: S1, S2, by the caller's promise; S9, a non-null link is alive.
     unsafe {
-        let store = (*link).store.as_ptr();
-        let ctx = &raw mut (*store).ctx;
         let previous = CURRENT.get();
-        (*link).previous.set(previous);
-        (*link).outer_limit = (*ctx).stack_limit;
-        (*link).outer_exit = ((*ctx).last_exit_fp, (*ctx).last_exit_pc);
-        CURRENT.set(link);
-        (*ctx).stack_limit = if previous.is_null() || (*previous).base {
-            arch::stack_pointer().saturating_sub((*store).max_wasm_stack())
+        link.write(Activation::new(store, previous, false));
+        let store = store.as_ptr();
+        let ctx = &raw mut (*store).ctx;
+        if previous.is_null() {
+            // Nobody further out needs what the context says of the last stay in compiled code; samples must not take it
+            // for one of this.
+            (*ctx).last_exit_fp = 0;
+            (*ctx).stack_limit = arch::stack_pointer().saturating_sub((*store).max_wasm_stack());
         } else {
-            // One allowance serves the whole thread, whatever stores it goes through, so that recursion through the
-            // host is bounded too.
-            (*(*previous).store.as_ptr()).ctx.stack_limit
-        };
+            (*link).outer_limit = (*ctx).stack_limit;
+            (*link).outer_exit = ((*ctx).last_exit_fp, (*ctx).last_exit_pc);
+            (*ctx).stack_limit = if (*previous).base {
+                arch::stack_pointer().saturating_sub((*store).max_wasm_stack())
+            } else {
+                // One allowance serves the whole thread, whatever stores it goes through, so that recursion through the
+                // host is bounded too.
+                (*(*previous).store.as_ptr()).ctx.stack_limit
+            };
+        }
+        CURRENT.set(link);
     }
 }
 
@@ -217,10 +224,13 @@ unsafe fn begin(link: *mut Activation) {
 unsafe fn end(link: *const Activation) -> bool {
     // SAFETY: S1, the store is alive and nobody else uses it; S9, by the caller's promise.
     unsafe {
-        CURRENT.set((*link).previous.get());
+        let previous = (*link).previous.get();
+        CURRENT.set(previous);
         let store = (*link).store.as_ptr();
-        (*store).ctx.stack_limit = (*link).outer_limit;
-        ((*store).ctx.last_exit_fp, (*store).ctx.last_exit_pc) = (*link).outer_exit;
+        if !previous.is_null() {
+            (*store).ctx.stack_limit = (*link).outer_limit;
+            ((*store).ctx.last_exit_fp, (*store).ctx.last_exit_pc) = (*link).outer_exit;
+        }
         // A host function may have asked to watch.
         !(*store).watches.any()
     }

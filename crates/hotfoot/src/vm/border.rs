@@ -134,16 +134,15 @@ pub unsafe fn before_host(store: NonNull<VmStore>) -> Result<()> {
 /// # Safety
 /// As [`before_guest`].
 #[cold]
-pub unsafe fn after_host<R>(store: NonNull<VmStore>, mut outcome: Result<R>) -> Result<R> {
+pub unsafe fn after_host(store: NonNull<VmStore>, mut outcome: Result<()>) -> Result<()> {
     // SAFETY: S1, S2, by the caller's promise.
     unsafe {
         if (*store.as_ptr()).watches.has(Watches::CALLS) {
             let told = tell(store, CallHook::ReturningFromHost);
-            outcome = outcome.and_then(|result| told.map(|()| result));
+            outcome = outcome.and(told);
         }
-        let result = outcome?;
-        (*store.as_ptr()).check_interrupt()?;
-        Ok(result)
+        outcome?;
+        Ok((*store.as_ptr()).check_interrupt()?)
     }
 }
 

@@ -61,7 +61,7 @@ struct Suspended {
 }
 
 /// A call on a fiber, as a future.
-pub struct OnFiber<'a, T: 'static, F, R> {
+struct OnFiber<'a, T: 'static, F, R> {
     store: StoreContextMut<'a, T>,
     task: UnsafeCell<Task<F, R>>,
     fiber: Option<Coroutine<(), (), (), DefaultStack>>,
@@ -73,12 +73,26 @@ pub struct OnFiber<'a, T: 'static, F, R> {
 // the store, which it borrows exclusively.
 unsafe impl<T: Send, F: Send, R: Send> Send for OnFiber<'_, T, F, R> {}
 
+/// Runs `function`, on a fiber if anything in this store can suspend a call.
+///
+/// # Errors
+/// When there is no stack for the fiber.
+pub async fn run<T: 'static, R>(
+    mut store: StoreContextMut<'_, T>,
+    function: impl FnOnce(StoreContextMut<'_, T>) -> R,
+) -> Result<R> {
+    if !store.vm().may_suspend() {
+        return Ok(function(store));
+    }
+    OnFiber::new(store, function).await
+}
+
 impl<'a, T: 'static, F, R> OnFiber<'a, T, F, R>
 where
     F: FnOnce(StoreContextMut<'_, T>) -> R,
 {
     /// A future that runs `function` on a fiber when it is first polled.
-    pub fn new(store: StoreContextMut<'a, T>, function: F) -> OnFiber<'a, T, F, R> {
+    fn new(store: StoreContextMut<'a, T>, function: F) -> OnFiber<'a, T, F, R> {
         let activation = Activation::base(store.pointer());
         let base = Base { activation, yielder: ptr::null(), context: ptr::null_mut(), cancelled: false };
         let task = Task { base, function: Some(function), result: None };
@@ -90,7 +104,7 @@ where
     fn start(&mut self) -> Result<()> {
         let stack = self.store.vm().take_fiber_stack()?;
         let task: *mut () = self.task.get().cast();
-        let run: unsafe fn(*mut (), &Yielder<(), ()>) = run::<T, F, R>;
+        let run: unsafe fn(*mut (), &Yielder<(), ()>) = run_task::<T, F, R>;
         // Guests that wait further out are found by way of where they left compiled code.
         let ctx = &self.store.vm().ctx;
         self.suspended.exit = (ctx.last_exit_fp, ctx.last_exit_pc);
@@ -137,14 +151,8 @@ where
         let this = unsafe { self.get_unchecked_mut() };
         if this.fiber.is_none() {
             // SAFETY: S15, there is no fiber that could use the task.
-            let task = unsafe { &mut *this.task.get() };
-            if task.function.is_none() {
+            if unsafe { (*this.task.get()).function.is_none() } {
                 return Poll::Ready(Err(anyhow::anyhow!("a call was polled again after it had ended")));
-            }
-            if !this.store.vm().may_suspend()
-                && let Some(function) = task.function.take()
-            {
-                return Poll::Ready(Ok(function(this.store.reborrow())));
             }
             if let Err(error) = this.start() {
                 return Poll::Ready(Err(error));
@@ -190,7 +198,7 @@ impl<T: 'static, F, R> Drop for OnFiber<'_, T, F, R> {
 /// # Safety
 /// S15: the task is one of these types, lies where it is until the fiber has ended, and is used by nobody else while the
 /// fiber runs. S2: the store is borrowed exclusively by the future that the task belongs to.
-unsafe fn run<T: 'static, F, R>(task: *mut (), yielder: &Yielder<(), ()>)
+unsafe fn run_task<T: 'static, F, R>(task: *mut (), yielder: &Yielder<(), ()>)
 where
     F: FnOnce(StoreContextMut<'_, T>) -> R,
 {

@@ -17,6 +17,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
@@ -235,12 +236,12 @@ where
     new_block(ty, observed_thunk::<T, O> as *const u8, Native::NONE, Observed { func, observer })
 }
 
-/// Runs the body of a thunk; an error or panic becomes pending, and there is no result.
+/// Runs the body of a thunk; an error or panic becomes pending, and the answer is false.
 ///
 /// # Safety
 /// S1, S2: `caller` is the context of the guest, or host, that called and now waits.
 #[inline]
-unsafe fn guard<R>(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<R>) -> Option<R> {
+unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -> bool {
     // SAFETY: S1, a context's store pointer is never null.
     let store = unsafe { NonNull::new_unchecked(caller.as_ref().store.cast::<VmStore>()) };
     // SAFETY: S2, one field, and nobody else uses it now.
@@ -262,13 +263,13 @@ unsafe fn guard<R>(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<R>)
     // SAFETY: S2, a short exclusive borrow; what the host function was given or made is no longer used.
     unsafe { (*store.as_ptr()).leave_scope(scope) };
     match outcome {
-        Ok(Ok(result)) => return Some(result),
+        Ok(Ok(())) => return true,
         // SAFETY: S9, the trampoline recorded where the guest stands.
         Ok(Err(error)) => unsafe { VmStore::set_pending_host_error(store, error) },
         // SAFETY: S2, a short exclusive borrow.
         Err(panic) => unsafe { (*store.as_ptr()).set_pending(Pending::Panic(panic)) },
     }
-    None
+    false
 }
 
 /// Calls a host function with what `load` makes of its arguments; if it fails, the guest that called is left.
@@ -289,16 +290,19 @@ where
 {
     // SAFETY: S3, S7, S8, S10: by the caller's promise.
     unsafe {
-        let result = guard(caller, || {
+        // Beside what catches panics: that packs what it returns, and reading a whole that was just written in parts stalls.
+        let mut result = MaybeUninit::uninit();
+        let succeeded = guard(caller, || {
             let mut call = Caller::new(caller);
             let params = load(call.store.vm());
             let results = (callee.as_ref().func)(call, params);
-            results.into_native_result(StoreContextMut::<T>::from_caller(caller).vm())
+            result.write(results.into_native_result(StoreContextMut::<T>::from_caller(caller).vm())?);
+            Ok(())
         });
-        match result {
-            Some(result) => result,
-            None => exception::raise(caller.as_ptr()),
+        if !succeeded {
+            exception::raise(caller.as_ptr());
         }
+        result.assume_init()
     }
 }
 
@@ -323,7 +327,6 @@ where
             let results = (callee.as_ref().func)(call, params);
             results.store(StoreContextMut::<T>::from_caller(caller).vm(), slots)
         })
-        .is_some()
         .into()
     }
 }
@@ -346,7 +349,7 @@ where
             (observed.observer)(&mut Caller::new(caller));
             Ok(())
         });
-        if told.is_none() {
+        if !told {
             return 0;
         }
         let context = &raw const observed.func.context;
@@ -386,7 +389,6 @@ where
             }
             Ok(())
         })
-        .is_some()
         .into()
     }
 }

@@ -222,11 +222,13 @@ impl VmStore {
     }
 
     /// Which store this is.
+    #[inline]
     pub fn id(&self) -> StoreId {
         self.id
     }
 
     /// The engine it belongs to.
+    #[inline]
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
