@@ -1,6 +1,5 @@
 //! What may make a start shorter, each one tried.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -9,10 +8,10 @@ use hotfoot_preinit::Preinit;
 use hotfoot_wasi::{WasiCtx, WasiCtxBuilder, p0, p1};
 use wasmparser::BinaryReader;
 
-use super::start::{self, COMPILE, GUEST, HOST, INSTANTIATE, LINK, Load, Start, Way};
-use super::{Folder, as_asked, fill, median};
+use super::start::{self, COMPILE, GUEST, HOST, INSTANTIATE, LINK, Load, Way};
+use super::text::time;
+use super::{Subject, as_asked, fill, medians};
 use crate::anatomy::start::size;
-use crate::args::RunArgs;
 
 /// Custom sections that are a smaller part of the module than one in this many are not worth removing.
 const CUSTOM_PART: usize = 20;
@@ -52,103 +51,81 @@ const NEXT: &str = "every later start";
 ///
 /// # Errors
 /// When something fails that has worked before.
-pub fn try_all(
-    args: &RunArgs,
-    wasm: &[u8],
-    folder: &Folder,
-    file: &Path,
-    first: &Start,
-    next: &Start,
-) -> Result<Vec<Remedy>> {
+pub fn try_all(subject: &Subject<'_>) -> Result<Vec<Remedy>> {
     let mut remedies = vec![Remedy {
         what: "Leave the cache on, which it is by default".to_owned(),
         of: NEXT,
-        before: first.total(),
-        after: Some(next.total()),
+        before: subject.first.total(),
+        after: Some(subject.next.total()),
         note: "--no-cache would compile the module each time".to_owned(),
     }];
-    let compiled = args.engine.engine()?.precompile_module(wasm)?;
-    let artifact = folder.write("module.hotfoot", &compiled)?;
-    remedies.push(Remedy {
-        what: "Compile ahead of time, with `hotfoot compile`".to_owned(),
-        of: NEXT,
-        before: next.total(),
-        after: Some(median(args, Way { file: &artifact, load: Load::Artifact, set: as_asked })?.total()),
-        note: format!("run the artifact with --allow-precompiled; it has {}", size(compiled.len() as u64)),
-    });
-    if first.time(&[COMPILE]) * 10 > first.total() {
+    remedies.push(compiled(subject)?);
+    if subject.first.time(&[COMPILE]) * 10 > subject.first.total() {
         let set = |config: &mut Config| {
             config.cranelift_opt_level(OptLevel::None);
         };
-        let way = Way { file, load: Load::Compile, set };
-        remedies.push(Remedy {
-            what: "Optimise less, with -O 0".to_owned(),
-            of: FIRST,
-            before: first.total(),
-            after: Some(median(args, way)?.total()),
-            note: "the program itself then runs slower".to_owned(),
-        });
+        let note = "the program itself then runs slower".to_owned();
+        let way = Way { set, ..subject.first_way };
+        remedies.push(compared(subject, "Optimise less, with -O 0".to_owned(), FIRST, way, note)?);
     }
-    remedies.push(preinit(args, wasm, folder, next)?);
-    remedies.extend(smaller(args, wasm, folder, first, next)?);
-    remedies.extend(pooled(args, wasm, next));
+    remedies.push(preinit(subject)?);
+    remedies.extend(smaller(subject)?);
+    remedies.extend(pooled(subject));
     Ok(remedies)
 }
 
+/// Another way to start, beside the one that it is to replace.
+fn compared(subject: &Subject<'_>, what: String, of: &'static str, way: Way<'_>, note: String) -> Result<Remedy> {
+    let usual = if of == FIRST { subject.first_way } else { subject.next_way };
+    let [before, after] = medians(subject.args, [usual, way])?;
+    Ok(Remedy { what, of, before: before.total(), after: Some(after.total()), note })
+}
+
+/// An artifact.
+fn compiled(subject: &Subject<'_>) -> Result<Remedy> {
+    let artifact = subject.args.engine.engine()?.precompile_module(subject.wasm)?;
+    let file = subject.folder.write("module.hotfoot", &artifact)?;
+    let note = format!("run the artifact with --allow-precompiled; it has {}", size(artifact.len() as u64));
+    let way = Way { file: &file, load: Load::Artifact, set: as_asked };
+    compared(subject, "Compile ahead of time, with `hotfoot compile`".to_owned(), NEXT, way, note)
+}
+
 /// A module that starts where its initialisation ended.
-fn preinit(args: &RunArgs, wasm: &[u8], folder: &Folder, next: &Start) -> Result<Remedy> {
+fn preinit(subject: &Subject<'_>) -> Result<Remedy> {
     let what = "Pre-initialise, with `hotfoot preinit`".to_owned();
-    let before = next.total();
     let mut config = Config::new();
-    args.engine.apply(&mut config)?;
+    subject.args.engine.apply(&mut config)?;
     let mut preinit = Preinit::new();
     preinit.config(config).allow_wasi(true).inherit_stdio(false);
-    let initialised = match preinit.run(wasm) {
+    let initialised = match preinit.run(subject.wasm) {
         Ok(initialised) => initialised,
         Err(error) => {
-            let most = next.time(&[GUEST, HOST]);
+            let most = time(subject.next.time(&[GUEST, HOST]));
             let note = format!(
-                "not tried: {error}; a function `wizer.initialize` that does the initialisation could save {most:.1?} at most"
+                "not tried: {error}; a function `wizer.initialize` that does the initialisation could save {most} at most"
             );
-            return Ok(Remedy { what, of: NEXT, before, after: None, note });
+            return Ok(Remedy { what, of: NEXT, before: subject.next.total(), after: None, note });
         }
     };
-    let file = folder.write("initialised.wasm", &initialised)?;
-    let cache = folder.cache("initialised")?;
-    let way = Way { file: &file, load: Load::Cached(&cache), set: as_asked };
-    fill(args, &cache, &file)?;
-    let after = Some(median(args, way)?.total());
-    Ok(Remedy {
-        what,
-        of: NEXT,
-        before,
-        after,
-        note: format!("the module then has {}", size(initialised.len() as u64)),
-    })
+    let file = subject.folder.write("initialised.wasm", &initialised)?;
+    let cache = subject.folder.cache("initialised")?;
+    fill(subject.args, &cache, &file)?;
+    let note = format!("the module then has {}", size(initialised.len() as u64));
+    compared(subject, what, NEXT, Way { file: &file, load: Load::Cached(&cache), set: as_asked }, note)
 }
 
 /// The module without sections that nothing needs to run it.
-fn smaller(args: &RunArgs, wasm: &[u8], folder: &Folder, first: &Start, next: &Start) -> Result<Option<Remedy>> {
-    let small = without_custom_sections(wasm)?;
-    let removed = wasm.len() - small.len();
-    if removed * CUSTOM_PART < wasm.len() {
+fn smaller(subject: &Subject<'_>) -> Result<Option<Remedy>> {
+    let small = without_custom_sections(subject.wasm)?;
+    let removed = subject.wasm.len() - small.len();
+    if removed * CUSTOM_PART < subject.wasm.len() {
         return Ok(None);
     }
-    let file = folder.write("smaller.wasm", &small)?;
-    let cache = folder.cache("smaller")?;
-    let way = Way { file: &file, load: Load::Cached(&cache), set: as_asked };
-    fill(args, &cache, &file)?;
-    let after = median(args, way)?;
-    let (before, after) = (next.total(), after.total());
-    let first_after = median(args, Way { file: &file, load: Load::Compile, set: as_asked })?.total();
-    let saved = first.total().saturating_sub(first_after);
-    Ok(Some(Remedy {
-        what: format!("Strip {} of custom sections from the module", size(removed as u64)),
-        of: NEXT,
-        before,
-        after: Some(after),
-        note: format!("backtraces then name no functions and lines; the first start is {saved:.1?} shorter"),
-    }))
+    let file = subject.folder.write("smaller.wasm", &small)?;
+    let what = format!("Strip {} of custom sections from the module", size(removed as u64));
+    let note = "backtraces then name no functions and lines".to_owned();
+    let way = Way { file: &file, load: Load::Compile, set: as_asked };
+    compared(subject, what, FIRST, way, note).map(Some)
 }
 
 /// The module's other sections.
@@ -169,15 +146,15 @@ fn without_custom_sections(wasm: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// An instance from a pool in place of a new one, for hosts that make many. Nothing where it cannot be made twice.
-fn pooled(args: &RunArgs, wasm: &[u8], next: &Start) -> Option<Remedy> {
-    let engine = args.engine.engine_with(|config| {
+fn pooled(subject: &Subject<'_>) -> Option<Remedy> {
+    let engine = subject.args.engine.engine_with(|config| {
         config.allocation_strategy(InstanceAllocationStrategy::pooling());
     });
-    let after = warm_instance(&engine.ok()?, wasm).ok()?;
+    let after = warm_instance(&engine.ok()?, subject.wasm).ok()?;
     Some(Remedy {
         what: "In a host of many instances, take them from a pool".to_owned(),
         of: "each instance",
-        before: next.time(&[LINK, INSTANTIATE, start::START]),
+        before: subject.next.time(&[LINK, INSTANTIATE, start::START]),
         after: Some(after),
         note: "in the library, InstanceAllocationStrategy::pooling(), and InstancePre in place of Linker".to_owned(),
     })
