@@ -116,13 +116,20 @@ fn a_written_profile_holds_together() {
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[]).unwrap();
     let modules = [("a \"name\"\n".to_owned(), module)];
-    let mut profiler = GuestProfiler::new(&engine, "a \"name\"\n", Duration::from_micros(50), modules).unwrap();
-    profiler.attach(&mut store).unwrap();
     let run = instance.get_typed_func::<i32, i32>(&mut store, "run").unwrap();
-    let until = Instant::now() + Duration::from_millis(200);
-    while Instant::now() < until {
-        run.call(&mut store, 3).unwrap();
-    }
+    // The guest is short: on a busy machine no sample may find it for a while.
+    let profiler = loop {
+        let interval = Duration::from_micros(50);
+        let mut profiler = GuestProfiler::new(&engine, "a \"name\"\n", interval, modules.clone()).unwrap();
+        profiler.attach(&mut store).unwrap();
+        let until = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < until {
+            run.call(&mut store, 3).unwrap();
+        }
+        if profiler.counts().0 > 0 {
+            break profiler;
+        }
+    };
     let mut file = Vec::new();
     profiler.finish(&mut file).unwrap();
     let document: Value = serde_json::from_slice(&file).unwrap();
