@@ -111,7 +111,7 @@ fn embedders_can_take_samples_themselves() {
 #[test]
 fn a_written_profile_holds_together() {
     const DIVIDE: &[u8] = include_bytes!("../../../../tests/cli/data/divide.wasm");
-    let engine = Engine::default();
+    let engine = Engine::new(Config::new().generate_address_map(true)).unwrap();
     let module = Module::new(&engine, DIVIDE).unwrap();
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[]).unwrap();
