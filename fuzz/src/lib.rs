@@ -4,6 +4,11 @@
 //! `crates/testing/tests/differential/observe.rs`, compiled here for each side; its replay of recorded modules is one
 //! of the ordinary tests. `docs/fuzzing.md` tells how to run all of it.
 
+#[path = "../../crates/preinit/tests/dump.rs"]
+mod dump;
+#[path = "../../crates/preinit/tests/same.rs"]
+mod same;
+
 pub mod compare;
 pub mod generate;
 pub mod ours;

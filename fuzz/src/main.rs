@@ -6,6 +6,7 @@
 //!  cargo run --release -- module SEED > MODULE.wasm                   the module of a seed
 //!  cargo run --release -- record SEED COUNT > FILE                    modules and what the peer saw, for the tests
 //!  cargo run --release -- preinit SEED COUNT > FILE                   modules for the tests of the pre-initialiser
+//!  cargo run --release -- preinit-check SEED COUNT                    those tests, and the new modules in the peer
 //! ```
 
 use std::collections::BTreeMap;
@@ -42,8 +43,36 @@ fn main() -> Result<()> {
             }
             Ok(output.flush()?)
         }
-        other => bail!("there is no such command: `{other}`; there are differential, file, module, record, preinit"),
+        "preinit-check" => preinit_check(number(1, 0), number(2, 1000)),
+        other => bail!(
+            "there is no such command: `{other}`; there are differential, file, module, record, preinit, preinit-check"
+        ),
     }
+}
+
+fn preinit_check(first: u64, count: u64) -> Result<()> {
+    fs::create_dir_all("findings")?;
+    watch_for_hangs();
+    let mut engines = Engines::default();
+    let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut found = 0;
+    for seed in first..first + count {
+        CURRENT.store(seed, Ordering::Relaxed);
+        let Some(wasm) = preinit::module(seed) else { continue };
+        let outcome = preinit::check(&mut engines, &wasm).unwrap_or_else(|difference| {
+            found += 1;
+            println!("seed {seed}: {difference}");
+            let _ = fs::write(format!("findings/preinit-{seed}.wasm"), &wasm);
+            "different".to_owned()
+        });
+        *outcomes.entry(outcome).or_default() += 1;
+        if (seed + 1) % 1000 == 0 {
+            println!("{seed}: {outcomes:?}");
+        }
+    }
+    println!("{outcomes:#?}");
+    ensure!(found == 0, "{found} differences; see findings/");
+    Ok(())
 }
 
 fn option<'a>(words: &'a [String], name: &str) -> Option<&'a str> {

@@ -1,7 +1,14 @@
 //! Random modules for the property test of the pre-initialiser (`crates/preinit/tests/random.rs`).
 
+use std::panic::catch_unwind;
+
 use arbitrary::Unstructured;
 use wasm_smith::Config;
+
+use crate::compare::{Engines, Outcome};
+use crate::generate::Case;
+use crate::ours::settings::Settings;
+use crate::same;
 
 /// How much a module may do.
 const FUEL: u32 = 10_000;
@@ -31,7 +38,7 @@ pub fn module(seed: u64) -> Option<Vec<u8>> {
         min_funcs: 3,
         max_imports: 6,
         max_instructions: 150,
-        gc_enabled: false,
+        gc_enabled: seed % 2 == 0,
         threads_enabled: false,
         wide_arithmetic_enabled: false,
         compact_imports_enabled: false,
@@ -41,4 +48,20 @@ pub fn module(seed: u64) -> Option<Vec<u8>> {
     let mut module = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes)).ok()?;
     module.ensure_termination(FUEL).ok()?;
     Some(module.to_bytes())
+}
+
+/// Initialises and runs the module of a seed in one instance, and pre-initialised in another, and compares everything; then
+/// runs the new module in the peer. Says how it went; an error is a difference.
+pub fn check(engines: &mut Engines, wasm: &[u8]) -> Result<String, String> {
+    let ours = catch_unwind(|| same::check(wasm)).map_err(|_| "pre-initialised, it is another".to_owned())?;
+    let output = match ours {
+        same::Outcome::Same(output) => output,
+        same::Outcome::None(why) => return Ok(why),
+    };
+    let case = Case { wasm: output, settings: Settings::ALL[0], canonical: true, peer_optimised: false, damaged: false };
+    match engines.compare(&case) {
+        Outcome::Different(ours, peer) => Err(format!("the new module differs\n--- hotfoot\n{ours}\n--- peer\n{peer}")),
+        Outcome::Panicked => Err("hotfoot panics".to_owned()),
+        outcome => Ok(format!("same, and in the peer: {outcome:?}")),
+    }
 }

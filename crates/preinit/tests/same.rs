@@ -14,12 +14,22 @@ fn config() -> Config {
     config
 }
 
-/// Compares both; says `same`, or why there is nothing to compare.
+/// What came of a comparison.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Both are the same; this is the new module.
+    Same(Vec<u8>),
+    /// There is nothing to compare, as the text says.
+    None(String),
+}
+
+/// Compares both.
 ///
 /// # Panics
 /// When they differ.
-pub fn check(wasm: &[u8]) -> String {
-    let Some(providers) = providers(wasm) else { return "imports that are not provided".to_owned() };
+pub fn check(wasm: &[u8]) -> Outcome {
+    let none = |why: &str| Outcome::None(why.to_owned());
+    let Some(providers) = providers(wasm) else { return none("imports that are not provided") };
     let mut preinit = Preinit::new();
     preinit.config(config());
     for (name, provider) in &providers {
@@ -27,10 +37,10 @@ pub fn check(wasm: &[u8]) -> String {
     }
     let output = match preinit.run(wasm) {
         Ok(output) => output,
-        Err(PreinitError::Module(_)) => return "not accepted by the engine".to_owned(),
-        Err(PreinitError::Failed { .. } | PreinitError::Instantiate(_)) => return "initialisation traps".to_owned(),
-        Err(PreinitError::CalledMissingImport { .. }) => return "initialisation calls an import".to_owned(),
-        Err(PreinitError::Uncapturable { held, .. }) => return format!("holds {held}"),
+        Err(PreinitError::Module(_)) => return none("not accepted by the engine"),
+        Err(PreinitError::Failed { .. } | PreinitError::Instantiate(_)) => return none("initialisation traps"),
+        Err(PreinitError::CalledMissingImport { .. }) => return none("initialisation calls an import"),
+        Err(PreinitError::Uncapturable { held, .. }) => return Outcome::None(format!("holds {held}")),
         Err(error) => panic!("{error}"),
     };
     Validator::new_with_features(WasmFeatures::all()).validate_all(&output).unwrap();
@@ -46,7 +56,7 @@ pub fn check(wasm: &[u8]) -> String {
     assert_eq!(results, call_main(&mut new_store, &new_instance), "results of main");
     // How deep a recursion comes depends on the frames of the code, which reaches memories of its own another way.
     if results.is_err_and(|error| error.contains("stack exhausted")) {
-        return "main overflows the stack".to_owned();
+        return none("main overflows the stack");
     }
     assert_same(&Dump::of(&mut store, &instance), &new_dump(&mut new_store), "after main");
 
@@ -56,7 +66,7 @@ pub fn check(wasm: &[u8]) -> String {
     let (mut store, instance) = instantiate(&smaller, &providers);
     let _ = call_main(&mut store, &instance);
     assert_eq!(Dump::of(&mut store, &instance).memories, Dump::of(&mut new_store, &new_instance).memories, "optimised");
-    "same".to_owned()
+    Outcome::Same(output)
 }
 
 fn instantiate(wasm: &[u8], providers: &[(String, Vec<u8>)]) -> (Store<()>, Instance) {
