@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hotfoot::{AnyRef, AsContextMut, Instance, Module, RootScope, Rooted, Store, Val};
+use hotfoot::{AnyRef, AsContextMut, Instance, RootScope, Rooted, Store, Val};
 
 /// See the module's documentation. References to functions are their indices, and to objects their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,9 +123,4 @@ pub fn assert_same(expected: &Dump, found: &Dump, what: &str) {
         let differs = expected.iter().zip(found).position(|(expected, found)| expected != found);
         assert_eq!(differs, None, "{what}: memory {index} differs first there");
     }
-}
-
-/// The names of a module's exports.
-pub fn exports(module: &Module) -> Vec<String> {
-    module.exports().map(|export| export.name().to_owned()).collect()
 }

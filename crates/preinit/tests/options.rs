@@ -3,10 +3,13 @@
 use hotfoot::{Config, Engine, Linker, Module, Store, Trap};
 use hotfoot_preinit::{Preinit, PreinitError};
 
-use crate::dump::exports;
-
 fn module(wasm: &[u8]) -> Module {
     Module::new(&Engine::default(), wasm).unwrap()
+}
+
+/// The names of a module's exports.
+fn exports(module: &Module) -> Vec<String> {
+    module.exports().map(|export| export.name().to_owned()).collect()
 }
 
 const REACTOR: &str = r#"(module
