@@ -26,6 +26,7 @@ mod page;
 mod peer;
 mod preinit;
 mod programs;
+mod start;
 mod table;
 mod threads;
 mod turns;
@@ -40,7 +41,7 @@ use table::Table;
 type Bench = (&'static str, fn(&Options) -> Result<Vec<Table>>);
 
 /// All of them, in the order of the page.
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 12] = [
     ("calls", calls::tables),
     ("metering", metering::tables),
     ("execution", execution::tables),
@@ -48,6 +49,7 @@ const BENCHES: [Bench; 10] = [
     ("threads", threads::tables),
     ("density", density::tables),
     ("load", load::tables),
+    ("start", start::tables),
     ("wasi", wasi::tables),
     ("objects", objects::tables),
     ("programs", programs::tables),
@@ -55,6 +57,9 @@ const BENCHES: [Bench; 10] = [
 ];
 
 fn main() -> Result<()> {
+    if let Some(process) = start::Process::asked(std::env::args().skip(1)) {
+        return process.run();
+    }
     let options = Options::parse(std::env::args().skip(1), &BENCHES.map(|(name, _)| name))?;
     let mut report = Report::new(std::env::args().skip(1).collect());
     for (name, bench) in BENCHES.iter().filter(|(name, _)| options.runs(name)) {
