@@ -1,8 +1,7 @@
 //! The command as it is shipped: one file that needs no shared library.
 //!
-//! Loading the C library and the unwinder of GCC, and looking up their symbols, is a third of what a short program
-//! takes from its start to its end (docs/artifacts.md), and the same file then runs on any Linux. The position of the
-//! code stays random. `cargo build --release` is the ordinary build, which links what the system has.
+//! Loading the C library and the unwinder of GCC, and looking up their symbols, is much of what a short program takes
+//! from its start to its end, and the same file then runs on any Linux. The position of the code stays random. `cargo build --release` is the ordinary build, which links what the system has.
 
 use std::path::Path;
 use std::process::Command;
