@@ -52,12 +52,13 @@ pub fn check(wasm: &[u8]) -> Outcome {
     let globals = Dump::of(&mut store, &instance).globals.len();
     let new_dump = |store: &mut Store<()>| Dump::with_globals(store, &new_instance, globals);
     assert_same(&Dump::of(&mut store, &instance), &new_dump(&mut new_store), "before main");
-    let results = call_main(&mut store, &instance);
-    assert_eq!(results, call_main(&mut new_store, &new_instance), "results of main");
-    // How deep a recursion comes depends on the frames of the code, which reaches memories of its own another way.
-    if results.is_err_and(|error| error.contains("stack exhausted")) {
+    let results = [call_main(&mut store, &instance), call_main(&mut new_store, &new_instance)];
+    // How deep a recursion comes depends on the frames of the code, which reaches memories of its own another way: one of
+    // both may end in an overflow where the other comes to its end.
+    if results.iter().any(|result| result.as_ref().is_err_and(|error| error.contains("stack exhausted"))) {
         return none("main overflows the stack");
     }
+    assert_eq!(results[0], results[1], "results of main");
     assert_same(&Dump::of(&mut store, &instance), &new_dump(&mut new_store), "after main");
 
     // Functions have other numbers after this, so only what does not name them can be compared.
