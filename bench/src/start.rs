@@ -183,7 +183,8 @@ impl Process {
 
 /// Bytes of the section `.text` of an ELF file of 64 bits.
 fn text_len(elf: &[u8]) -> u64 {
-    let number = |at: usize, len: usize| elf[at..at + len].iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let number =
+        |at: usize, len: usize| elf[at..at + len].iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
     let (table, size, count, names) =
         (number(40, 8) as usize, number(58, 2) as usize, number(60, 2) as usize, number(62, 2) as usize);
     let strings = number(table + names * size + 24, 8) as usize;

@@ -150,10 +150,30 @@ pub enum DataMode {
 /// A data segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataSegment {
+    /// Its index in the module.
+    pub index: u32,
     /// When it is used.
     pub mode: DataMode,
     /// Its bytes, as a range of the data section.
     pub bytes: Range<u64>,
+}
+
+/// What a memory of the module's own begins with at a place that it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitialBytes {
+    /// Which memory; counts imports first.
+    pub memory: u32,
+    /// Where in the memory.
+    pub offset: u64,
+    /// The bytes, as a range of the data section.
+    pub bytes: Range<u64>,
+}
+
+impl InitialBytes {
+    /// Behind the last byte in the memory.
+    pub fn end(&self) -> u64 {
+        self.offset.saturating_add(self.bytes.end.saturating_sub(self.bytes.start))
+    }
 }
 
 /// The module without its functions' bodies. Vectors of entities hold imports first, as index spaces do.
@@ -183,8 +203,12 @@ pub struct ModuleInfo {
     pub tags: Vec<u32>,
     /// Element segments in order.
     pub elements: Vec<ElementSegment>,
-    /// Data segments in order.
+    /// How many data segments the module has.
+    pub data_segments: u32,
+    /// Data segments in order, without active ones that `initial` stands for.
     pub data: Vec<DataSegment>,
+    /// What is written to memories before active data segments are.
+    pub initial: Vec<InitialBytes>,
     /// The start function.
     pub start: Option<u32>,
     /// How many defined functions a reference can name (exported, in an element segment, in `ref.func`, or started).

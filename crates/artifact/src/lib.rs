@@ -24,7 +24,8 @@ pub use debug::{DebugInfo, DebugSections};
 pub use defined::{ArrayType, CompositeType, FieldType, FuncType, StorageType, StructType, SubType};
 pub use head::{Key, RECOGNISABLE_LEN, is_artifact, sign};
 pub use info::{
-    ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, Header, ModuleInfo,
+    ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, Header, InitialBytes,
+    ModuleInfo,
 };
 pub use read::{Artifact, ReadError};
 pub use section::Section;

@@ -157,7 +157,8 @@ impl<'a> Artifact<'a> {
         let agrees = info.num_funcs as usize == self.function_types.len()
             && (info.num_funcs - counts.imported_funcs.min(info.num_funcs)) as usize == self.functions.len()
             && info.escaping_funcs as usize == self.escaping.len()
-            && info.types.len() == self.trampolines.len();
+            && info.types.len() == self.trampolines.len()
+            && info.data.iter().all(|data| data.index < info.data_segments);
         if !agrees || !info.types_are_ordered() {
             return Err(ReadError::Damaged("its tables disagree about its functions and types".into()));
         }

@@ -7,7 +7,7 @@
 //!  .hotfoot.info    ModuleInfo (postcard)                                           when loaded
 //!  .hotfoot.tramps  [entry u32, host u32]          per type: trampolines            when loaded
 //!  .text            machine code, page-aligned, no relocations                      mapped executable
-//!  .hotfoot.data    bytes of all data segments, page-aligned                        in place
+//!  .hotfoot.data    what memories begin with, bytes of other data segments          in place
 //!  .hotfoot.funcs   [offset u32, len u32]          per defined function: its code   in place
 //!  .hotfoot.ftypes  [type u32]                     per function, imports first      in place
 //!  .hotfoot.refs    [function u32]                 per escaping function, ascending in place

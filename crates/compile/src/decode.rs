@@ -296,6 +296,7 @@ impl Module {
     /// Computes what depends on the whole module.
     fn complete(&mut self) -> Result<(), Error> {
         self.info.num_funcs = self.function_types.len() as u32;
+        self.info.data_segments = self.info.data.len() as u32;
         let imported = self.info.counts().imported_funcs;
         self.escaping.retain(|function| *function >= imported);
         self.escaping.sort_unstable();

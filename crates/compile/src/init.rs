@@ -114,5 +114,6 @@ pub(crate) fn data(module: &mut Module, segment: wasmparser::Data<'_>) -> Result
     };
     let start = module.data.len() as u64;
     module.data.extend_from_slice(segment.data);
-    Ok(DataSegment { mode, bytes: start..module.data.len() as u64 })
+    let index = module.info.data.len() as u32;
+    Ok(DataSegment { index, mode, bytes: start..module.data.len() as u64 })
 }

@@ -23,7 +23,7 @@ use crate::driver::{self, Code, Compiled, Relocation, Symbol, Worker};
 use crate::tables::TableBuilder;
 use crate::translate::inline::{BodySource, Inlinees, Shapes};
 use crate::validate::{self, Uses};
-use crate::{Compiler, Error, link};
+use crate::{Compiler, Error, fold, link};
 
 /// See the module's documentation.
 pub struct LazyModule {
@@ -111,6 +111,7 @@ impl Compiler {
         if !options.debug_info {
             module.debug.sections.clear();
         }
+        fold::fold(&mut module);
         let kept = Bodies::new(wasm, &bodies);
         let uses = validate::bodies(bodies, options.parallel)?;
         let trampolines = driver::trampolines(&self.isas, options, &module)?;

@@ -14,6 +14,7 @@ mod clif;
 mod decode;
 mod driver;
 mod error;
+mod fold;
 mod init;
 mod lazy;
 mod link;
@@ -157,6 +158,7 @@ impl Compiler {
         if !options.debug_info {
             module.debug.sections.clear();
         }
+        fold::fold(&mut module);
         let functions = driver::functions(isas, options, &module, &bodies, observer)?;
         let used = driver::used_builtins(&functions);
         let builtins = driver::builtins(isas, |builtin| used[builtin as usize])?;

@@ -8,7 +8,7 @@
 use hotfoot_artifact::{Address, Artifact, CodeTables, ModuleInfo, NONE, Parts, Tables};
 
 use crate::decode::{self, Body, Module};
-use crate::{Compiler, Error, validate};
+use crate::{Compiler, Error, fold, validate};
 
 impl Compiler {
     /// An artifact of `wasm` with the code of `artifact`, which this compiler or an equal one made of `original`. `None` if
@@ -34,6 +34,7 @@ impl Compiler {
         if !self.options.debug_info {
             new.debug.sections.clear();
         }
+        fold::fold(&mut new);
         let addresses = code.code.addresses.iter().map(|address| Address {
             code: address.code,
             wasm: if address.wasm == NONE { address.wasm } else { address.wasm.get().wrapping_add(moved).into() },

@@ -215,3 +215,32 @@ fn numbers_and_functions_are_in_no_stack_map() {
             (call $f (local.get 0) (local.get 1))))"#;
     assert_eq!(roots_across_calls(wat, TARGETS[0]), [0usize; 0]);
 }
+
+/// What memories begin with: `(memory, offset, bytes)`, and the segments that are left.
+fn begins_with(wat: &str) -> (Vec<(u32, u64, Vec<u8>)>, Vec<u32>) {
+    let bytes = compile(wat).unwrap();
+    let artifact = Artifact::parse(&bytes).unwrap();
+    let info = artifact.info().unwrap();
+    let stretch = |initial: &hotfoot_artifact::InitialBytes| {
+        let bytes = &artifact.data[initial.bytes.start as usize..initial.bytes.end as usize];
+        (initial.memory, initial.offset, bytes.to_vec())
+    };
+    (info.initial.iter().map(stretch).collect(), info.data.iter().map(|segment| segment.index).collect())
+}
+
+#[test]
+fn data_segments_at_known_places_become_long_stretches() {
+    let near = r#"(module (memory 1) (memory i64 1)
+        (data (i32.const 12) "c") (data "passive") (data (memory 1) (i64.const 5) "x") (data (i32.const 10) "ab")
+        (data (i32.const 70) "d") (data (i32.const 200) "far") (data (i32.const 300) ""))"#;
+    let first = [&b"abc"[..], &[0; 57], b"d"].concat();
+    assert_eq!(begins_with(near), (vec![(0, 10, first), (0, 200, b"far".to_vec()), (1, 5, b"x".to_vec())], vec![1]));
+    let overlapping = r#"(module (memory 1) (data (i32.const 10) "aaaa") (data (i32.const 8) "bbbb") (data (i32.const 12) "c"))"#;
+    let stretches = vec![(0, 10, b"aaaa".to_vec()), (0, 8, b"bbbbc".to_vec())];
+    assert_eq!(begins_with(overlapping), (stretches, vec![]));
+    let unknown = r#"(module (import "" "g" (global $g i32)) (memory 1)
+        (data (i32.const 1) "a") (data (global.get $g) "b") (data (i32.const 1) "c") (data (i32.const 65536) "d"))"#;
+    assert_eq!(begins_with(unknown), (vec![(0, 1, b"a".to_vec())], vec![1, 2, 3]));
+    let outside = r#"(module (import "" "m" (memory 1)) (memory 1) (data (i32.const 65536) "d") (data (memory 1) (i32.const 0) "e"))"#;
+    assert_eq!(begins_with(outside), (vec![], vec![0, 1]));
+}

@@ -262,6 +262,11 @@ fn memories(info: &ModuleInfo) -> Vec<Memory> {
                 None => memory.segments_placed_by_imports += 1,
             }
         }
+        for stretch in info.initial.iter().filter(|stretch| stretch.memory == index) {
+            memory.data_bytes += stretch.end() - stretch.offset;
+            memory.data_segments += 1;
+            places.push((stretch.offset, stretch.end()));
+        }
         places.sort_unstable();
         let mut next_page = 0;
         for (start, end) in &places {

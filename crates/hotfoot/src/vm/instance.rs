@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmSharedMemory, VmTable, VmTag};
-use hotfoot_artifact::{DataMode, ElementItems, ElementMode, NONE};
+use hotfoot_artifact::{DataMode, ElementItems, ElementMode, InitialBytes, ModuleInfo, NONE};
 
 use super::allocator::ContextBlock;
 use super::builtins;
@@ -66,6 +66,13 @@ pub struct InstanceData {
 unsafe impl Send for InstanceData {}
 // SAFETY: S3, as above: `&InstanceData` only reads.
 unsafe impl Sync for InstanceData {}
+
+/// Which data segments are dropped before any instruction runs: those that are written in any case.
+fn dropped_at_first(info: &ModuleInfo) -> Box<[bool]> {
+    let mut dropped = vec![true; info.data_segments as usize];
+    info.data.iter().for_each(|data| dropped[data.index as usize] = false);
+    dropped.into()
+}
 
 impl InstanceData {
     /// The module it is an instance of.
@@ -260,7 +267,12 @@ impl InstanceData {
 
     /// Where in the data section those bytes are.
     pub(super) fn data_range(&self, segment: u32) -> Range<u64> {
-        if self.dropped_data[segment as usize] { 0..0 } else { self.module.info().data[segment as usize].bytes.clone() }
+        let data = &self.module.info().data;
+        match data.binary_search_by_key(&segment, |data| data.index) {
+            Ok(place) if !self.dropped_data[segment as usize] => data[place].bytes.clone(),
+            // What was written when the instance was made was dropped then.
+            _ => 0..0,
+        }
     }
 
     /// `data.drop`
@@ -320,7 +332,7 @@ impl VmStore {
             module: module.clone(),
             memories: Box::default(),
             tables: Box::default(),
-            dropped_data: vec![false; module.info().data.len()].into(),
+            dropped_data: dropped_at_first(module.info()),
             dropped_elements: vec![false; module.info().elements.len()].into(),
             object_elements: vec![Vec::new(); module.info().elements.len()].into(),
             home: None,
@@ -497,11 +509,17 @@ impl VmStore {
         Ok(())
     }
 
-    /// Step 28: active data segments in order.
+    /// Step 28: active data segments in order; those first whose places were known to the compiler.
     fn run_data_segments(&mut self, number: u32) -> Result<()> {
         let module = self.instances[number as usize].module.clone();
-        for (segment, data) in module.info().data.iter().enumerate() {
-            let segment = segment as u32;
+        for InitialBytes { memory, offset, bytes } in &module.info().initial {
+            let memory = self.instances[number as usize].memories[*memory as usize];
+            let bytes = module.code().artifact().data.get(bytes.start as usize..bytes.end as usize);
+            let written = bytes.is_some_and(|bytes| self.memories[memory as usize].write(*offset, bytes));
+            VmStore::trap_unless(written, TrapCode::MemoryOutOfBounds)?;
+        }
+        for data in &module.info().data {
+            let segment = data.index;
             if let DataMode::Active { memory, offset } = &data.mode {
                 let start = self.evaluate_offset(number, offset, module.info().memories[*memory as usize].index64)?;
                 let len = self.instance(number).data(segment).len() as u64;
