@@ -235,7 +235,8 @@ fn data_segments_at_known_places_become_long_stretches() {
         (data (i32.const 70) "d") (data (i32.const 200) "far") (data (i32.const 300) ""))"#;
     let first = [&b"abc"[..], &[0; 57], b"d"].concat();
     assert_eq!(begins_with(near), (vec![(0, 10, first), (0, 200, b"far".to_vec()), (1, 5, b"x".to_vec())], vec![1]));
-    let overlapping = r#"(module (memory 1) (data (i32.const 10) "aaaa") (data (i32.const 8) "bbbb") (data (i32.const 12) "c"))"#;
+    let overlapping =
+        r#"(module (memory 1) (data (i32.const 10) "aaaa") (data (i32.const 8) "bbbb") (data (i32.const 12) "c"))"#;
     let stretches = vec![(0, 10, b"aaaa".to_vec()), (0, 8, b"bbbbc".to_vec())];
     assert_eq!(begins_with(overlapping), (stretches, vec![]));
     let unknown = r#"(module (import "" "g" (global $g i32)) (memory 1)
