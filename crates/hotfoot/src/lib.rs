@@ -93,7 +93,7 @@ pub use hooks::{CallHook, UpdateDeadline};
 pub use i31::I31;
 pub use instance::{Instance, InstancePre};
 pub use interrupt::{InterruptHandle, interrupted};
-pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub use limits::{ResourceLimiter, ResourceLimiterAsync, StoreLimits, StoreLimitsBuilder};
 pub use linker::{Linker, UnknownImportError};
 pub use memory::{Memory, MemoryAccessError};
 pub use module::Module;

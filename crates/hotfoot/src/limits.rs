@@ -1,5 +1,7 @@
 //! What a guest may take of the host's memory.
 
+use std::pin::Pin;
+
 use anyhow::{Result, bail};
 
 /// Asked before memories and tables are made or grow; see [`Store::limiter`](crate::Store::limiter).
@@ -46,6 +48,104 @@ pub trait ResourceLimiter: Send {
     }
 
     /// How many memories the store may have. Default: 10,000.
+    fn memories(&self) -> usize {
+        DEFAULT_COUNT
+    }
+}
+
+/// What a [`ResourceLimiterAsync`] answers, later.
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<bool>> + Send + 'a>>;
+
+/// A [`ResourceLimiter`] that may wait before it answers; see [`Store::limiter_async`](crate::Store::limiter_async).
+///
+/// The two methods that wait are declared as the macro of the crate `async-trait` declares them, which an implementation
+/// may use; without it, their types are shorter than they look.
+///
+/// ```
+/// use std::pin::Pin;
+/// use hotfoot::{Engine, Memory, MemoryType, ResourceLimiterAsync, Result, Store};
+///
+/// struct Quota(usize);
+///
+/// type Answer<'a> = Pin<Box<dyn Future<Output = Result<bool>> + Send + 'a>>;
+///
+/// impl ResourceLimiterAsync for Quota {
+///     fn memory_growing<'a, 'b>(&'a mut self, _: usize, desired: usize, _: Option<usize>) -> Answer<'b>
+///     where
+///         'a: 'b,
+///     {
+///         // Whoever knows the quota may have to be asked over the network.
+///         Box::pin(async move { Ok(desired <= self.0) })
+///     }
+///
+///     fn table_growing<'a, 'b>(&'a mut self, _: usize, _: usize, _: Option<usize>) -> Answer<'b>
+///     where
+///         'a: 'b,
+///     {
+///         Box::pin(async { Ok(true) })
+///     }
+/// }
+///
+/// async fn grow() -> Result<()> {
+///     let mut store = Store::new(&Engine::default(), Quota(1 << 20));
+///     store.limiter_async(|quota| quota);
+///     let memory = Memory::new_async(&mut store, MemoryType::new(1, None)).await?;
+///     assert!(memory.grow_async(&mut store, 100).await.is_err());
+///     Ok(())
+/// }
+/// ```
+pub trait ResourceLimiterAsync: Send {
+    /// As [`ResourceLimiter::memory_growing`].
+    fn memory_growing<'life0, 'async_trait>(
+        &'life0 mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Answer<'async_trait>
+    where
+        'life0: 'async_trait,
+        Self: 'async_trait;
+
+    /// As [`ResourceLimiter::memory_grow_failed`].
+    ///
+    /// # Errors
+    /// Whatever should trap the guest.
+    fn memory_grow_failed(&mut self, error: crate::Error) -> Result<()> {
+        let _ = error;
+        Ok(())
+    }
+
+    /// As [`ResourceLimiter::table_growing`].
+    fn table_growing<'life0, 'async_trait>(
+        &'life0 mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Answer<'async_trait>
+    where
+        'life0: 'async_trait,
+        Self: 'async_trait;
+
+    /// As [`ResourceLimiter::table_grow_failed`].
+    ///
+    /// # Errors
+    /// Whatever should trap the guest.
+    fn table_grow_failed(&mut self, error: crate::Error) -> Result<()> {
+        let _ = error;
+        Ok(())
+    }
+
+    /// As [`ResourceLimiter::instances`].
+    fn instances(&self) -> usize {
+        DEFAULT_COUNT
+    }
+
+    /// As [`ResourceLimiter::tables`].
+    fn tables(&self) -> usize {
+        DEFAULT_COUNT
+    }
+
+    /// As [`ResourceLimiter::memories`].
     fn memories(&self) -> usize {
         DEFAULT_COUNT
     }

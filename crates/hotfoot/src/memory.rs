@@ -8,6 +8,7 @@ use crate::types::MemoryType;
 use crate::vm::context::{StoreContext, StoreContextMut};
 use crate::vm::store::{StoreId, VmStore};
 use crate::vm::view::MemoryView;
+use crate::vm::{fiber, growth};
 
 /// A linear memory in a store.
 ///
@@ -46,8 +47,19 @@ impl Memory {
     /// When the type is shared, or the host or the store's limits refuse.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory> {
         let mut store = store.as_context_mut();
-        let index = store.vm().new_memory(ty)?;
-        Ok(Memory { store: store.vm().id(), index })
+        let id = store.vm().id();
+        Ok(Memory { store: id, index: growth::new_memory(store, ty)? })
+    }
+
+    /// As [`Memory::new`]; the store's limiter may wait.
+    ///
+    /// # Errors
+    /// As [`Memory::new`].
+    pub async fn new_async<T: Send + 'static>(
+        mut store: impl AsContextMut<Data = T>,
+        ty: MemoryType,
+    ) -> Result<Memory> {
+        fiber::run(store.as_context_mut(), |store| Memory::new(store, ty)).await?
     }
 
     /// Its type; the minimum is the current size.
@@ -158,10 +170,22 @@ impl Memory {
     pub fn grow(&self, mut store: impl AsContextMut, delta: u64) -> Result<u64> {
         let mut store = store.as_context_mut();
         check_store(self.store, store.vm());
-        let grown = store.vm().grow_memory(self.index, delta)?;
+        let grown = growth::grow_memory(store, self.index, delta)?;
         grown.with_context(|| {
             format!("the memory cannot grow by {delta} pages: its maximum, a limit or the host forbids")
         })
+    }
+
+    /// As [`Memory::grow`]; the store's limiter may wait.
+    ///
+    /// # Errors
+    /// As [`Memory::grow`].
+    pub async fn grow_async<T: Send + 'static>(
+        &self,
+        mut store: impl AsContextMut<Data = T>,
+        delta: u64,
+    ) -> Result<u64> {
+        fiber::run(store.as_context_mut(), |store| self.grow(store, delta)).await?
     }
 
     fn bytes<'a>(&self, store: &'a VmStore) -> &'a [u8] {

@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use crate::engine::Engine;
 use crate::hooks::{CallHook, UpdateDeadline};
 use crate::interrupt::InterruptHandle;
-use crate::limits::ResourceLimiter;
+use crate::limits::{ResourceLimiter, ResourceLimiterAsync};
 use crate::out_of_memory::GcHeapOutOfMemory;
-use crate::vm::context::{StoreBox, StoreContext, StoreContextMut};
+use crate::vm::context::{Limiter, StoreBox, StoreContext, StoreContextMut};
 use crate::vm::hostcall::Caller;
 
 /// Owns instances and everything that they refer to, together with the host's data `T`.
@@ -89,7 +89,21 @@ impl<T: 'static> Store<T> {
     /// assert!(Memory::new(&mut store, MemoryType::new(17, None)).is_err());
     /// ```
     pub fn limiter(&mut self, limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static) {
-        self.inner.context_mut().set_limiter(Box::new(limiter));
+        self.inner.context_mut().set_limiter(Limiter::Sync(Box::new(limiter)));
+    }
+
+    /// As [`Store::limiter`], for a limiter that may wait: the call that asked is suspended meanwhile, so it must be one
+    /// of the asynchronous forms, from the first: `instantiate_async`, `call_async`, [`Memory::grow_async`],
+    /// [`Table::grow_async`]. In others, the limiter has to answer at once. So it has for objects that the host makes,
+    /// and for exceptions.
+    ///
+    /// [`Memory::grow_async`]: crate::Memory::grow_async
+    /// [`Table::grow_async`]: crate::Table::grow_async
+    pub fn limiter_async(
+        &mut self,
+        limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiterAsync) + Send + Sync + 'static,
+    ) {
+        self.inner.context_mut().set_limiter(Limiter::Async(Box::new(limiter)));
     }
 
     /// Fuel that is left: operators that may still run. Code consumes it where

@@ -8,6 +8,7 @@ use crate::store::{AsContext, AsContextMut};
 use crate::types::TableType;
 use crate::value::{Ref, Val};
 use crate::vm::store::{StoreId, VmStore};
+use crate::vm::{fiber, growth};
 
 /// A table in a store.
 ///
@@ -38,8 +39,20 @@ impl Table {
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Ref) -> Result<Table> {
         let mut store = store.as_context_mut();
         let ty = ty.to_raw(store.engine().types());
-        let index = store.vm().table_new(ty, &init.into())?;
-        Ok(Table { store: store.vm().id(), index })
+        let id = store.vm().id();
+        Ok(Table { store: id, index: growth::new_table(store, ty, &init.into())? })
+    }
+
+    /// As [`Table::new`]; the store's limiter may wait.
+    ///
+    /// # Errors
+    /// As [`Table::new`].
+    pub async fn new_async<T: Send + 'static>(
+        mut store: impl AsContextMut<Data = T>,
+        ty: TableType,
+        init: Ref,
+    ) -> Result<Table> {
+        fiber::run(store.as_context_mut(), |store| Table::new(store, ty, init)).await?
     }
 
     /// Its type; the minimum is the current size.
@@ -82,10 +95,23 @@ impl Table {
     pub fn grow(&self, mut store: impl AsContextMut, delta: u64, init: Ref) -> Result<u64> {
         let mut store = store.as_context_mut();
         check_store(self.store, store.vm());
-        let grown = store.vm().table_grow(self.index, delta, &init.into())?;
+        let grown = growth::grow_table(store, self.index, delta, &init.into())?;
         grown.with_context(|| {
             format!("the table cannot grow by {delta} elements: its maximum, a limit or the host forbids")
         })
+    }
+
+    /// As [`Table::grow`]; the store's limiter may wait.
+    ///
+    /// # Errors
+    /// As [`Table::grow`].
+    pub async fn grow_async<T: Send + 'static>(
+        &self,
+        mut store: impl AsContextMut<Data = T>,
+        delta: u64,
+        init: Ref,
+    ) -> Result<u64> {
+        fiber::run(store.as_context_mut(), |store| self.grow(store, delta, init)).await?
     }
 
     /// Sets `len` elements from `dst` to `value`.

@@ -138,15 +138,15 @@ pub unsafe fn newest_on_stack<'a>() -> Option<&'a Activation> {
     unsafe { CURRENT.get().as_ref() }.filter(|newest| !newest.base)
 }
 
-/// The base of the fiber that runs, if it has entered no guest, or itself entered the newest.
-pub fn base_of_newest<'a>() -> Option<&'a Activation> {
+/// The base of the fiber that runs, and how many guests it has entered, if that is none or one.
+pub fn base_of_newest<'a>() -> Option<(&'a Activation, usize)> {
     // SAFETY: S9, a non-null link points into a frame that has not returned, or into the future that is being polled.
     unsafe {
         let newest = newest().as_ref()?;
         if newest.base {
-            return Some(newest);
+            return Some((newest, 0));
         }
-        newest.previous.get().as_ref().filter(|previous| previous.base)
+        newest.previous.get().as_ref().filter(|previous| previous.base).map(|base| (base, 1))
     }
 }
 

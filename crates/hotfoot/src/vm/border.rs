@@ -8,18 +8,20 @@ use std::ptr::NonNull;
 use anyhow::Result;
 use hotfoot_abi::trap::TrapCode;
 
+use super::fiber::Asker;
+use super::growth::{Growable, Growing};
 use super::store::VmStore;
 use super::trap::Pending;
 use crate::hooks::{CallHook, UpdateDeadline};
-use crate::limits::ResourceLimiter;
-
-/// What is done with a limiter.
-pub type WithLimiter<'a> = dyn FnMut(&mut dyn ResourceLimiter) + 'a;
 
 /// How the part of a store that does not know its data's type reaches what does. All take the store's pointer.
 pub struct Asks {
-    /// Calls back with the limiter, if there is one.
-    pub limiter: unsafe fn(NonNull<VmStore>, &mut WithLimiter<'_>),
+    /// Asks the limiter, if there is one, whether something may grow; that may wait.
+    pub growing: unsafe fn(NonNull<VmStore>, Growing, Asker) -> Option<Result<bool>>,
+    /// Tells the limiter, if there is one, that it did not.
+    pub grow_failed: unsafe fn(NonNull<VmStore>, Growable, anyhow::Error) -> Result<()>,
+    /// How many instances, memories and tables the limiter allows, if there is one.
+    pub counts: unsafe fn(NonNull<VmStore>) -> Option<[usize; 3]>,
     /// Asks what to do at the epoch's deadline, if someone wants to be asked.
     pub epoch: unsafe fn(NonNull<VmStore>) -> Option<Result<UpdateDeadline>>,
     /// Tells of a crossing.

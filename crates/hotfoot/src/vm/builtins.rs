@@ -17,6 +17,7 @@ use hotfoot_abi::vmctx::VmContext;
 
 use super::activation;
 use super::exception;
+use super::fiber::Asker;
 use super::gc;
 use super::meter;
 use super::parking::{Waiter, Wake};
@@ -134,9 +135,9 @@ const GROW_FAILED: u64 = -2i64 as u64;
 unsafe extern "C" fn memory_grow(context: *mut VmContext, memory: u32, delta: u64) -> u64 {
     // SAFETY: S1, called by compiled code.
     unsafe {
-        guard(context, GROW_FAILED, |store, instance| {
-            let memory = store.instance(instance).memory(memory);
-            store.grow_memory(memory, delta).map(grown)
+        guard_store(context, GROW_FAILED, |store| {
+            let memory = store.as_ref().instance((*context).instance).memory(memory);
+            VmStore::grow_memory(store, memory, delta, Asker::Guest).map(grown)
         })
     }
 }
@@ -234,9 +235,9 @@ unsafe extern "C" fn data_drop(context: *mut VmContext, segment: u32) {
 unsafe extern "C" fn table_grow(context: *mut VmContext, table: u32, delta: u64, element: u64) -> u64 {
     // SAFETY: S1, called by compiled code; S7, the compiler passes an element of the table's type.
     unsafe {
-        guard(context, GROW_FAILED, |store, instance| {
-            let table = store.instance(instance).table(table);
-            store.grow_table(table, delta, element).map(grown)
+        guard_store(context, GROW_FAILED, |store| {
+            let table = store.as_ref().instance((*context).instance).table(table);
+            VmStore::grow_table(store, table, delta, element, Asker::Guest).map(grown)
         })
     }
 }

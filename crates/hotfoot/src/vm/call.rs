@@ -15,7 +15,9 @@ use hotfoot_artifact::{RefType, ValType};
 use super::activation;
 use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmResults};
+use super::fiber;
 use super::gc::holds_objects;
+use super::growth;
 use super::instance::ImportValue;
 use super::pre::Member;
 use super::registers::is_native;
@@ -70,7 +72,7 @@ unsafe fn call_slots_from(
     // data type.
     unsafe {
         let host: Host = std::mem::transmute((*callee).host);
-        match host(callee, caller, slots, count) {
+        match fiber::host_call(|| host(callee, caller, slots, count)) {
             0 => {
                 let pending = (*store.as_ptr()).take_pending();
                 Err(pending.into_error(store.as_ref()))
@@ -197,6 +199,7 @@ pub fn call_typed<T, P: WasmParams, R: WasmResults>(
 /// # Errors
 /// When limits or the host refuse, a segment does not fit, or the start function traps.
 pub fn instantiate<T>(mut store: StoreContextMut<'_, T>, module: &Module, imports: &[ImportValue]) -> Result<u32> {
+    growth::check_module(store.reborrow(), module)?;
     // SAFETY: S7, S10: the linker compared types and stores.
     let number = unsafe { store.vm().instantiate(module, imports)? };
     run_start(store, number)?;
@@ -301,21 +304,8 @@ impl VmStore {
         }
     }
 
-    /// Grows a table: the old size, or `None` when limits or the host refuse.
-    pub fn table_grow(&mut self, table: u32, delta: u64, value: &Val) -> Result<Option<u64>> {
-        let element = self.checked_element(self.table(table).ty().element, value)?;
-        // SAFETY: S7, compared just now.
-        unsafe { self.grow_table(table, delta, element) }
-    }
-
-    /// A new table of the host's.
-    pub fn table_new(&mut self, ty: hotfoot_artifact::TableType, value: &Val) -> Result<u32> {
-        let element = self.checked_element(ty.element, value)?;
-        // SAFETY: S7, compared just now.
-        unsafe { self.new_table(ty, element) }
-    }
-
-    fn checked_element(&self, ty: RefType, value: &Val) -> Result<u64> {
+    /// A value as an element of tables of this type.
+    pub(super) fn checked_element(&self, ty: RefType, value: &Val) -> Result<u64> {
         let ty = ValType::Ref(ty);
         ensure!(value.matches(self, ty), "a table of {ty} cannot hold this value: {value:?}");
         Ok(value.to_slot(self)?.as_u64())

@@ -11,15 +11,24 @@ use std::ptr::NonNull;
 use anyhow::Result;
 use hotfoot_abi::vmctx::VmContext;
 
-use super::border::{Asks, Watches, WithLimiter};
+use super::border::{Asks, Watches};
+use super::fiber::{self, Asker};
+use super::growth::{Growable, Growing};
 use super::stock::Stock;
 use super::store::VmStore;
 use super::trap;
 use crate::engine::Engine;
 use crate::hooks::{CallHook, UpdateDeadline};
-use crate::limits::ResourceLimiter;
+use crate::limits::{ResourceLimiter, ResourceLimiterAsync};
 
-type Limiter<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
+/// How the limiter is found in the data.
+pub enum Limiter<T> {
+    /// One that answers at once.
+    Sync(Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>),
+    /// One that may wait.
+    Async(Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiterAsync) + Send + Sync>),
+}
+
 type EpochCallback<T> = Box<dyn FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync>;
 type OnCall<T> = Box<dyn FnMut(StoreContextMut<'_, T>, CallHook) -> Result<()> + Send + Sync>;
 
@@ -34,7 +43,13 @@ impl<T> Hooks<T> {
     /// None of them.
     const NONE: Hooks<T> = Hooks { limiter: None, epoch: None, call: None };
     /// How a store whose data is a `T` finds them.
-    const ASKS: Asks = Asks { limiter: limiter_of::<T>, epoch: epoch_of::<T>, call: call_of::<T> };
+    const ASKS: Asks = Asks {
+        growing: growing_of::<T>,
+        grow_failed: grow_failed_of::<T>,
+        counts: counts_of::<T>,
+        epoch: epoch_of::<T>,
+        call: call_of::<T>,
+    };
 }
 
 /// A whole store, on cache lines of its own.
@@ -45,17 +60,64 @@ pub struct StoreInner<T> {
     data: T,
 }
 
-/// Calls back with the limiter of a store whose data is a `T`.
+/// Asks the limiter of a store whose data is a `T` whether something may grow; `None` if there is no limiter.
 ///
 /// # Safety
-/// S1, S10: the pointer is to the `VmStore` of a `StoreInner<T>` that is borrowed exclusively.
-unsafe fn limiter_of<T>(store: NonNull<VmStore>, f: &mut WithLimiter<'_>) {
+/// S1, S2, S10: the pointer is to the `VmStore` of a `StoreInner<T>` of which no Rust reference is alive. S15: the asker
+/// is who it says.
+unsafe fn growing_of<T>(store: NonNull<VmStore>, growing: Growing, asker: Asker) -> Option<Result<bool>> {
+    let inner: *mut StoreInner<T> = store.cast().as_ptr();
+    // SAFETY: S1, S10, by the caller's promise; `hooks` and `data` are disjoint from `vm`, which is all that others use
+    // while the limiter waits. S15: a limiter and its future can be sent.
+    unsafe {
+        let data = &mut (*inner).data;
+        Some(match (*inner).hooks.limiter.as_mut()? {
+            Limiter::Sync(find) => growing.ask(find(data)),
+            Limiter::Async(find) => {
+                fiber::block_on_or_poll(store, growing.ask_async(find(data)).as_mut(), asker).flatten()
+            }
+        })
+    }
+}
+
+/// Tells the limiter of a store whose data is a `T` that growth failed.
+///
+/// # Safety
+/// As [`growing_of`].
+unsafe fn grow_failed_of<T>(store: NonNull<VmStore>, what: Growable, error: anyhow::Error) -> Result<()> {
     let inner: *mut StoreInner<T> = store.cast().as_ptr();
     // SAFETY: S1, S10, by the caller's promise; `hooks` and `data` are disjoint from `vm`.
     unsafe {
-        if let Some(limiter) = &mut (*inner).hooks.limiter {
-            f(limiter(&mut (*inner).data));
+        let data = &mut (*inner).data;
+        match (&mut (*inner).hooks.limiter, what) {
+            (None, _) => Ok(()),
+            (Some(Limiter::Sync(find)), Growable::Memory) => find(data).memory_grow_failed(error),
+            (Some(Limiter::Sync(find)), Growable::Table) => find(data).table_grow_failed(error),
+            (Some(Limiter::Async(find)), Growable::Memory) => find(data).memory_grow_failed(error),
+            (Some(Limiter::Async(find)), Growable::Table) => find(data).table_grow_failed(error),
         }
+    }
+}
+
+/// How many instances, memories and tables the limiter of a store whose data is a `T` allows, if there is one.
+///
+/// # Safety
+/// As [`growing_of`].
+unsafe fn counts_of<T>(store: NonNull<VmStore>) -> Option<[usize; 3]> {
+    let inner: *mut StoreInner<T> = store.cast().as_ptr();
+    // SAFETY: S1, S10, by the caller's promise; `hooks` and `data` are disjoint from `vm`.
+    unsafe {
+        let data = &mut (*inner).data;
+        Some(match (*inner).hooks.limiter.as_mut()? {
+            Limiter::Sync(find) => {
+                let limiter = find(data);
+                [limiter.instances(), limiter.memories(), limiter.tables()]
+            }
+            Limiter::Async(find) => {
+                let limiter = find(data);
+                [limiter.instances(), limiter.memories(), limiter.tables()]
+            }
+        })
     }
 }
 
@@ -279,6 +341,10 @@ impl<'a, T> StoreContextMut<'a, T> {
     }
 
     pub(crate) fn set_limiter(&mut self, limiter: Limiter<T>) {
+        if let Limiter::Async(_) = limiter {
+            // Calls need stacks of their own from now on.
+            self.engine().stacks().want();
+        }
         // SAFETY: S2, borrowed exclusively as long as `self` is.
         unsafe { (*self.inner.as_ptr()).hooks.limiter = Some(limiter) };
     }
@@ -292,6 +358,11 @@ impl<'a, T> StoreContextMut<'a, T> {
         // SAFETY: S2, borrowed exclusively as long as `self` is.
         unsafe { (*self.inner.as_ptr()).hooks.call = Some(hook) };
         self.vm().watches.set(Watches::CALLS);
+    }
+
+    pub(super) fn has_limiter(&self) -> bool {
+        // SAFETY: S2, borrowed as long as `self` is.
+        unsafe { (*self.inner.as_ptr()).hooks.limiter.is_some() }
     }
 
     /// The same borrow for a shorter time.

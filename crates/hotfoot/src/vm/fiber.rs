@@ -13,16 +13,17 @@
 //! A future that is dropped before it is done resumes its fiber once more, cancelled: what waits fails, the guest is left
 //! as by a trap, and host functions return through their frames. No stack is thrown away with something on it.
 //!
-//! Invariant S15: only host functions that were made from futures suspend, and only if the guest that called them was
-//! entered by the fiber itself; so what is on a suspended stack is ours, the guest's, or a future that can be sent.
+//! Invariant S15: only host functions that were made from futures suspend, and what asks a limiter, and only if no other
+//! host function is below them on the fiber ([`Asker`]); so what is on a suspended stack is ours, the guest's, or a future
+//! that can be sent.
 
 use std::cell::UnsafeCell;
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::ptr::{self, NonNull};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
@@ -43,6 +44,32 @@ pub struct Base {
     /// Of the poll that is going on.
     context: *mut Context<'static>,
     cancelled: bool,
+    /// Host functions that the host called, on this fiber, and that have not returned.
+    host_calls: usize,
+}
+
+/// Who wants to wait. What it waits below must be ours: nobody else's frames can be suspended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// What the fiber itself runs, which has called nothing yet.
+    Host,
+    /// A host function made from futures, that the fiber itself called, or its guest.
+    HostFunction,
+    /// A builtin, that a guest called which the fiber itself entered.
+    Guest,
+    /// Someone who cannot.
+    Nobody,
+}
+
+impl Asker {
+    /// How many calls the fiber must have made: of guests, and by the host of host functions.
+    fn calls(self) -> Option<usize> {
+        match self {
+            Asker::Host => Some(0),
+            Asker::HostFunction | Asker::Guest => Some(1),
+            Asker::Nobody => None,
+        }
+    }
 }
 
 /// What a fiber runs and what comes of it. Reached by pointer from both stacks, never by both at once.
@@ -94,7 +121,7 @@ where
     /// A future that runs `function` on a fiber when it is first polled.
     fn new(store: StoreContextMut<'a, T>, function: F) -> OnFiber<'a, T, F, R> {
         let activation = Activation::base(store.pointer());
-        let base = Base { activation, yielder: ptr::null(), context: ptr::null_mut(), cancelled: false };
+        let base = Base { activation, yielder: ptr::null(), context: ptr::null_mut(), cancelled: false, host_calls: 0 };
         let task = Task { base, function: Some(function), result: None };
         let suspended = Suspended { newest: ptr::null(), limit: 0, exit: (0, 0) };
         OnFiber { store, task: UnsafeCell::new(task), fiber: None, suspended, _pinned: PhantomPinned }
@@ -253,28 +280,60 @@ unsafe fn exchange(store: NonNull<VmStore>, next: Suspended) -> Suspended {
     }
 }
 
-/// The base of the fiber on which the newest guest, or nobody yet, was entered by the fiber itself.
-fn current(store: NonNull<VmStore>) -> Result<*mut Base> {
-    let base = activation::base_of_newest().filter(|base| base.store() == store);
-    let base = base.context(
+/// The base of the fiber that runs, with how many guests it has entered, if that is not several.
+fn newest_base() -> Option<(*mut Base, usize)> {
+    let (base, guests) = activation::base_of_newest()?;
+    Some((ptr::from_ref(base).cast_mut().cast(), guests))
+}
+
+/// The fiber on which someone may wait.
+fn current(store: NonNull<VmStore>, asker: Asker) -> Result<*mut Base> {
+    let base = newest_base().filter(|(base, guests)| {
+        // SAFETY: S15, the base lies in a future that is being polled.
+        unsafe { (**base).activation.store() == store && Some(guests + (**base).host_calls) == asker.calls() }
+    });
+    let (base, _) = base.context(
         "an asynchronous host function was called, or a yield is due, within a synchronous call: use the `_async` form of \
          the call, and of those in between",
     )?;
-    Ok(ptr::from_ref(base).cast_mut().cast())
+    Ok(base)
+}
+
+/// Runs a host function that the host calls: it may wait only if it was called by the fiber itself, and what it calls
+/// may not wait.
+#[inline]
+pub fn host_call<R>(function: impl FnOnce() -> R) -> R {
+    let Some((base, _)) = newest_base() else { return function() };
+    // SAFETY: S15, the base lies in a future that is polled until the fiber has ended; short borrows.
+    unsafe {
+        (*base).host_calls += 1;
+        let result = function();
+        (*base).host_calls -= 1;
+        result
+    }
 }
 
 /// Waits on the current fiber until a future is done.
 ///
 /// # Safety
-/// S2: nobody borrows the store. S15: what the caller and its callers keep on the stack can be sent.
-pub unsafe fn block_on<F: Future + ?Sized>(store: NonNull<VmStore>, mut future: Pin<&mut F>) -> Result<F::Output> {
-    let base = current(store)?;
+/// S2: nobody borrows the store. S15: the asker is who it says; what the caller and its callers keep on the stack can be
+/// sent.
+pub unsafe fn block_on<F: Future + ?Sized>(
+    store: NonNull<VmStore>,
+    mut future: Pin<&mut F>,
+    asker: Asker,
+) -> Result<F::Output> {
+    let base = current(store, asker)?;
     loop {
         // SAFETY: S15, the base lies in a future that is being polled, with this context.
         unsafe {
             if !(*base).cancelled
                 && let Poll::Ready(output) = future.as_mut().poll(&mut *(*base).context)
             {
+                if asker == Asker::Guest {
+                    // Nobody else looks: the guest goes on where it was.
+                    (*store.as_ptr()).check_interrupt()?;
+                }
                 return Ok(output);
             }
             suspend(base)?;
@@ -282,19 +341,43 @@ pub unsafe fn block_on<F: Future + ?Sized>(store: NonNull<VmStore>, mut future: 
     }
 }
 
-/// Lets others run once.
+/// As [`block_on`]; where nobody can wait, the future must be ready.
+///
+/// # Safety
+/// As [`block_on`].
+pub unsafe fn block_on_or_poll<F: Future + ?Sized>(
+    store: NonNull<VmStore>,
+    future: Pin<&mut F>,
+    asker: Asker,
+) -> Result<F::Output> {
+    if current(store, asker).is_ok() {
+        // SAFETY: S2, S15: by the caller's promise.
+        return unsafe { block_on(store, future, asker) };
+    }
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => bail!(
+            "the store's limiter has to wait, within a synchronous call: use the `_async` form of the call, and of those \
+             in between"
+        ),
+    }
+}
+
+/// Lets others run once, for a guest.
 ///
 /// # Safety
 /// As [`block_on`].
 pub unsafe fn yield_now(store: NonNull<VmStore>) -> Result<()> {
-    let base = current(store)?;
-    // SAFETY: S15, as in `block_on`.
-    unsafe {
-        if !(*base).cancelled {
-            (*(*base).context).waker().wake_by_ref();
+    let mut yielded = false;
+    let others = std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
         }
-        suspend(base)
-    }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    });
+    // SAFETY: S2, S15: by the caller's promise.
+    unsafe { block_on(store, pin!(others), Asker::Guest) }
 }
 
 /// Goes back to the poll; an error says that the future was dropped meanwhile.

@@ -32,7 +32,7 @@ use super::border;
 use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmRet};
 use super::exception;
-use super::fiber;
+use super::fiber::{self, Asker};
 use super::registers::is_native;
 use super::slot::Slot;
 use super::store::VmStore;
@@ -189,7 +189,7 @@ where
         let store = caller.store.pointer();
         let mut future = Pin::from(func(caller, params));
         // SAFETY: S2, the borrow went into the future; S15, the stack holds the closure and the future, which can be sent.
-        Awaited(unsafe { fiber::block_on(store, future.as_mut()) })
+        Awaited(unsafe { fiber::block_on(store, future.as_mut(), Asker::HostFunction) })
     })
 }
 
@@ -207,7 +207,7 @@ where
         let store = caller.store.pointer();
         let mut future = Pin::from(func(caller, params, results));
         // SAFETY: S2, S15: as in `typed_async`; values can be sent.
-        unsafe { fiber::block_on(store, future.as_mut()) }?
+        unsafe { fiber::block_on(store, future.as_mut(), Asker::HostFunction) }?
     })
 }
 

@@ -288,7 +288,8 @@ impl InstanceData {
 }
 
 impl VmStore {
-    /// Makes an instance, up to but not including its start function, and returns its number.
+    /// Makes an instance, up to but not including its start function, and returns its number. What limits say was asked
+    /// before: [`check_module`](super::growth::check_module).
     ///
     /// When a segment does not fit, the error is the trap that it is; what was written to imported tables and memories
     /// before stays, as the specification asks, and the instance stays alive because they may refer to it.
@@ -296,8 +297,6 @@ impl VmStore {
     /// # Safety
     /// S7, S10: the imports are of this store and have the module's types, in the order of its imports.
     pub(super) unsafe fn instantiate(&mut self, module: &Module, imports: &[ImportValue]) -> Result<u32> {
-        let counts = module.counts();
-        self.check_counts(1, counts.defined_memories as usize, counts.defined_tables as usize)?;
         // SAFETY: S7, S10, by the caller's promise.
         let number = unsafe { self.instantiate_bare(module, imports, None)? };
         self.add_code(number);
@@ -316,7 +315,7 @@ impl VmStore {
     }
 
     /// Makes an instance without giving its globals, tables and memories their first values, unless a state does: its
-    /// memories are then mapped from images, and limits are not asked.
+    /// memories are then mapped from images.
     ///
     /// # Safety
     /// As [`VmStore::instantiate`].
@@ -428,7 +427,6 @@ impl VmStore {
             memories.push(self.memories.len() as u32);
             let tunables = *self.engine().tunables();
             if ty.shared {
-                self.check_new(|store| store.check_memory_growth(0, ty, ty.minimum), "memory")?;
                 let memory = Arc::new(SharedLinearMemory::new(ty, &tunables)?);
                 let place = VmSharedMemory { definition: memory.definition().as_ptr(), reserved: 0 };
                 // SAFETY: S4, in place of the definition of a memory of this store.
@@ -441,10 +439,7 @@ impl VmStore {
                     let (image, len) = &state.memories[index];
                     LinearMemory::from_image(image, *len, &tunables, config)?
                 }
-                None => {
-                    self.check_new(|store| store.check_memory_growth(0, ty, ty.minimum), "memory")?;
-                    self.engine().allocator().memory(ty, &tunables)?
-                }
+                None => self.engine().allocator().memory(ty, &tunables)?,
             };
             let definition = at(layout.defined_memory(index as u32)).cast::<VmMemory>();
             // SAFETY: S3, S4: inside the context, which lives as long as the store.
@@ -455,9 +450,6 @@ impl VmStore {
             self.memories.push(memory);
         }
         for (index, ty) in module.info().tables[imported.1..].iter().enumerate() {
-            if state.is_none() {
-                self.check_new(|store| store.check_table_growth(0, ty, ty.minimum), "table")?;
-            }
             let elements = self.engine().allocator().table(ty)?;
             let definition = at(layout.defined_table(index as u32)).cast::<VmTable>();
             tables.push(self.tables.len() as u32);
@@ -478,14 +470,6 @@ impl VmStore {
         let instance = &mut self.instances[number as usize];
         instance.memories = memories.into();
         instance.tables = tables.into();
-        Ok(())
-    }
-
-    fn check_new(&mut self, check: impl FnOnce(&mut VmStore) -> Result<bool>, what: &str) -> Result<()> {
-        anyhow::ensure!(
-            check(self)?,
-            "the store's limits do not allow the {what} that the module starts with; raise them in its ResourceLimiter"
-        );
         Ok(())
     }
 

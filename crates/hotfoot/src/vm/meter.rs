@@ -17,7 +17,7 @@ use hotfoot_abi::vmctx::VmContext;
 
 use super::border::{self, Watches};
 use super::builtins;
-use super::fiber;
+use super::fiber::{self, Asker};
 use super::store::VmStore;
 use crate::hooks::UpdateDeadline;
 
@@ -161,7 +161,7 @@ pub unsafe extern "C" fn new_epoch(context: *mut VmContext) -> u32 {
                     (*store.as_ptr()).set_epoch_deadline(delta);
                 }
                 UpdateDeadline::YieldCustom(delta, mut future) => {
-                    fiber::block_on(store, future.as_mut())?;
+                    fiber::block_on(store, future.as_mut(), Asker::Guest)?;
                     (*store.as_ptr()).set_epoch_deadline(delta);
                 }
             }

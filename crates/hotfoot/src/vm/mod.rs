@@ -43,7 +43,7 @@ pub mod costs;
 pub mod exception;
 pub mod fiber;
 pub mod gc;
-mod growth;
+pub mod growth;
 pub mod home;
 pub mod hostcall;
 pub mod image;

@@ -26,13 +26,14 @@ use anyhow::{Result, ensure};
 use hotfoot_artifact::EntityIndex;
 
 use super::context::StoreContextMut;
+use super::growth::Growing;
 use super::home::Home;
 use super::hostcall::AnyHostFunc;
 use super::instance::{ImportValue, InstanceData};
 use super::snapshot::Snapshot;
 use super::stock::Stock;
 use super::store::VmStore;
-use super::{call, home};
+use super::{call, growth, home};
 use crate::config::PoolingAllocationConfig;
 use crate::module::Module;
 use crate::pool::{Counted, Counts, PoolMetrics, Pools};
@@ -208,7 +209,7 @@ pub fn instantiate<T>(mut store: StoreContextMut<'_, T>, pool: &Arc<Pool>) -> Re
     if let Some(Start::Unknown) = pool.start.get() {
         return instantiate_members(store.reborrow(), &pool.members, true);
     }
-    if let Err(error) = store.vm().check_program(pool) {
+    if let Err(error) = check_program(store.reborrow(), pool) {
         // What a start function grew, it might do without; what a snapshot has, its instances must have.
         ensure!(pool.has_start() && !pool.of_snapshot, error);
         return instantiate_members(store.reborrow(), &pool.members, true);
@@ -240,6 +241,7 @@ fn instantiate_members<T>(mut store: StoreContextMut<'_, T>, members: &[Member],
     let mut numbers = Vec::with_capacity(members.len());
     for member in members {
         let imports = store.vm().member_imports(member, &numbers);
+        growth::check_module(store.reborrow(), &member.module)?;
         // SAFETY: S7, S10: the linker compared the imports when the pool was made; host functions fit any store, and
         // the others are of this store.
         let number = unsafe { store.vm().instantiate(&member.module, &imports)? };
@@ -295,33 +297,27 @@ fn instantiate_first<T>(
     Ok((number, started))
 }
 
-impl VmStore {
-    /// Asks the limiter what it would be asked for fresh instances.
-    fn check_program(&mut self, pool: &Pool) -> Result<()> {
-        if !self.has_limiter() {
-            return Ok(());
-        }
-        let [instances, memories, tables] = pool.counts();
-        self.check_counts(instances as usize, memories as usize, tables as usize)?;
-        let Some(Start::Done(state) | Start::Run(state)) = pool.start.get() else { return Ok(()) };
-        for (member, state) in pool.members.iter().zip(&state.members) {
-            let (info, counts) = (member.module.info(), member.module.counts());
-            for (ty, (_, len)) in info.memories[counts.imported_memories as usize..].iter().zip(&state.memories) {
-                ensure!(
-                    self.check_memory_growth(0, ty, *len as u64 >> ty.page_size_log2)?,
-                    "the store's limits do not allow the memory that the module starts with; raise them in its ResourceLimiter"
-                );
-            }
-            for (index, ty) in info.tables[counts.imported_tables as usize..].iter().enumerate() {
-                ensure!(
-                    self.check_table_growth(0, ty, state.table_len(index))?,
-                    "the store's limits do not allow the table that the module starts with; raise them in its ResourceLimiter"
-                );
-            }
-        }
-        Ok(())
+/// Asks the limiter what it would be asked for fresh instances.
+fn check_program<T>(mut store: StoreContextMut<'_, T>, pool: &Pool) -> Result<()> {
+    if !store.has_limiter() {
+        return Ok(());
     }
+    let [instances, memories, tables] = pool.counts();
+    store.vm().check_counts(instances as usize, memories as usize, tables as usize)?;
+    let Some(Start::Done(state) | Start::Run(state)) = pool.start.get() else { return Ok(()) };
+    for (member, state) in pool.members.iter().zip(&state.members) {
+        let (info, counts) = (member.module.info(), member.module.counts());
+        for (ty, (_, len)) in info.memories[counts.imported_memories as usize..].iter().zip(&state.memories) {
+            growth::check_first(store.reborrow(), Growing::memory(ty, 0, *len as u64 >> ty.page_size_log2))?;
+        }
+        for (index, ty) in info.tables[counts.imported_tables as usize..].iter().enumerate() {
+            growth::check_first(store.reborrow(), Growing::table(ty, 0, state.table_len(index)))?;
+        }
+    }
+    Ok(())
+}
 
+impl VmStore {
     /// What satisfies a member's imports, given the numbers of the members before it.
     fn member_imports(&self, member: &Member, numbers: &[u32]) -> Vec<ImportValue> {
         let import = |import: &MemberImport| match import {

@@ -23,7 +23,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use corosensei::stack::DefaultStack;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmStoreContext, VmTable, VmTag};
@@ -33,7 +33,6 @@ use super::border::{Asks, Watches};
 use super::code::CodeIndex;
 use super::exception::{Exceptions, TagPtr};
 use super::gc::Gc;
-use super::growth::{check_limits, limit_error};
 use super::hostcall::AnyHostFunc;
 use super::instance::InstanceData;
 use super::interrupt::Interruptible;
@@ -372,11 +371,8 @@ impl VmStore {
 
     // ---- definitions that belong to no instance ----
 
-    /// Adds a memory of the host's.
-    pub fn new_memory(&mut self, ty: MemoryType) -> Result<u32> {
-        check_limits("memory", ty.minimum, ty.maximum, ty.reach())?;
-        ensure!(!ty.shared, "a memory of this type belongs to no store: {ty}; use `SharedMemory::new`");
-        self.check_memory_growth(0, &ty, ty.minimum)?.then_some(()).ok_or_else(|| limit_error("memory"))?;
+    /// Adds a memory of the host's, of a valid type that is not shared.
+    pub(super) fn new_memory(&mut self, ty: MemoryType) -> Result<u32> {
         let memory = self.engine.allocator().memory(&ty, self.engine.tunables())?;
         let mut definition = Box::new(memory.definition());
         let pointer = NonNull::from(&mut *definition);
@@ -386,13 +382,11 @@ impl VmStore {
         Ok(self.memories.len() as u32 - 1)
     }
 
-    /// Adds a table of the host's, filled with `element`.
+    /// Adds a table of the host's, of a valid type, filled with `element`.
     ///
     /// # Safety
     /// S7: the element is of the table's type and this store.
     pub(super) unsafe fn new_table(&mut self, ty: TableType, element: u64) -> Result<u32> {
-        check_limits("table", ty.minimum, ty.maximum, if ty.index64 { u64::MAX } else { u32::MAX.into() })?;
-        self.check_table_growth(0, &ty, ty.minimum)?.then_some(()).ok_or_else(|| limit_error("table"))?;
         let elements = self.engine.allocator().table(&ty)?;
         let mut definition = Box::new(VmTable { base: std::ptr::null_mut(), len: 0 });
         let pointer = NonNull::from(&mut *definition);

@@ -1,6 +1,7 @@
 //! What the tests share: the kinds of engines, and short ways to an instance.
 
 mod artifacts;
+mod async_limits;
 mod atomics;
 mod branch_hints;
 mod cache;

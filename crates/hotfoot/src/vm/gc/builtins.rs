@@ -5,7 +5,7 @@
 use hotfoot_abi::vmctx::VmContext;
 
 use super::array::Part;
-use crate::vm::builtins::guard;
+use crate::vm::builtins::{guard, guard_store};
 use crate::vm::slot::Slot;
 use crate::vm::store::VmStore;
 
@@ -17,7 +17,12 @@ fn type_id(store: &VmStore, instance: u32, ty: u32) -> u32 {
 /// [`Builtin::GcAllocate`](hotfoot_abi::builtin::Builtin::GcAllocate)
 pub unsafe extern "C" fn allocate(context: *mut VmContext, size: u64) -> u32 {
     // SAFETY: S1, called by compiled code.
-    unsafe { guard(context, 0, |store, _| store.allocate(size)) }
+    unsafe {
+        guard_store(context, 0, |store| {
+            VmStore::make_room(store, size)?;
+            (*store.as_ptr()).allocate(size)
+        })
+    }
 }
 
 /// [`Builtin::ArrayNewData`](hotfoot_abi::builtin::Builtin::ArrayNewData)

@@ -44,6 +44,8 @@ use self::externs::Externs;
 use self::handles::{Handles, RootIndex};
 use self::heap::{GRAIN, Heap};
 use self::shape::{Shape, Shapes};
+use super::fiber::Asker;
+use super::growth::Growing;
 use super::slot::Slot;
 use super::store::VmStore;
 use crate::out_of_memory::GcHeapOutOfMemory;
@@ -78,6 +80,13 @@ pub struct Gc {
     /// Places of references in frames, during a collection.
     frames: Vec<NonNull<u32>>,
     collections: u64,
+}
+
+/// How large each space has to be, and is tried to be made.
+#[derive(Copy, Clone, Debug)]
+struct HeapPlan {
+    least: u64,
+    target: u64,
 }
 
 /// How a value of this type is kept in an object.
@@ -205,34 +214,75 @@ impl VmStore {
     /// # Errors
     /// When the limiter wants the guest to trap instead of what it needs.
     fn grow_heap(&mut self, size: u64) -> Result<()> {
-        let Some(heap) = &self.gc.heap else { return Ok(()) };
-        let (granted, space_max) = (heap.granted(), heap.space_max());
-        let used = self.used() + size;
-        let least = used.next_multiple_of(GRAIN).max(granted);
-        let wanted = (used * SPACE_PER_USE).next_multiple_of(GRAIN).max(INITIAL_SPACE);
-        let mut target = wanted.min(self.gc.refused.saturating_sub(GRAIN)).max(least).min(space_max);
-        // The limiter only says yes or no: look for what it allows by halving.
-        while target > granted {
-            match self.grant(target) {
-                Ok(true) => break,
-                Err(error) if target == least => return Err(error),
-                Ok(false) if target <= least => break,
-                Ok(false) | Err(_) => self.gc.refused = target,
-            }
-            target = least.midpoint(target) / GRAIN * GRAIN;
+        let mut plan = self.heap_plan(size);
+        while let Some(growing) = self.heap_question(plan) {
+            let answer = self.may_grow_now(growing);
+            plan = self.grow_heap_if(plan, answer)?;
         }
         self.publish_limit();
         Ok(())
     }
 
-    /// Makes each space so many bytes long; false when limits or the host refuse.
-    fn grant(&mut self, len: u64) -> Result<bool> {
-        let Some(heap) = &self.gc.heap else { return Ok(false) };
-        let current = heap.capacity();
-        if !self.check_heap_growth(current, 2 * len)? {
-            return Ok(false);
+    /// Collects and grows the heap before an object of so many bytes is allocated, if there is no room. Unlike
+    /// [`VmStore::allocate`] this may wait.
+    ///
+    /// # Safety
+    /// As [`VmStore::may_grow`]; S15: a guest asks.
+    ///
+    /// # Errors
+    /// As [`VmStore::allocate`].
+    pub(super) unsafe fn make_room(store: NonNull<VmStore>, size: u64) -> Result<()> {
+        // SAFETY: S1, S2: by the caller's promise; short borrows, none while the limiter is asked.
+        unsafe {
+            let space_max = (*store.as_ptr()).reserve_heap()?.space_max();
+            if size > space_max || store.as_ref().has_room(size) {
+                return Ok(());
+            }
+            (*store.as_ptr()).collect_garbage();
+            let mut plan = store.as_ref().heap_plan(size);
+            while let Some(growing) = store.as_ref().heap_question(plan) {
+                let answer = VmStore::may_grow(store, growing, Asker::Guest);
+                plan = (*store.as_ptr()).grow_heap_if(plan, answer)?;
+            }
+            (*store.as_ptr()).publish_limit();
         }
-        Ok(self.gc.heap.as_mut().is_some_and(|heap| heap.grant(len).is_ok()))
+        Ok(())
+    }
+
+    /// How large each space should be for what is in use and an object of `size` bytes.
+    fn heap_plan(&self, size: u64) -> HeapPlan {
+        let (granted, space_max) = self.gc.heap.as_ref().map_or((0, 0), |heap| (heap.granted(), heap.space_max()));
+        let used = self.used() + size;
+        let least = used.next_multiple_of(GRAIN).max(granted);
+        let wanted = (used * SPACE_PER_USE).next_multiple_of(GRAIN).max(INITIAL_SPACE);
+        let target = wanted.min(self.gc.refused.saturating_sub(GRAIN)).max(least).min(space_max);
+        HeapPlan { least, target }
+    }
+
+    /// What the limiter is to be asked next, if the heap is to grow.
+    fn heap_question(&self, plan: HeapPlan) -> Option<Growing> {
+        let heap = self.gc.heap.as_ref().filter(|heap| plan.target > heap.granted())?;
+        let maximum = self.engine.config().gc_heap_reservation;
+        Some(Growing::heap(heap.capacity(), 2 * plan.target, maximum))
+    }
+
+    /// Grows the heap if the limiter's answer allows it. The limiter only says yes or no: the next plan looks for what it
+    /// allows by halving.
+    ///
+    /// # Errors
+    /// The answer's, when it was about what is needed at least.
+    fn grow_heap_if(&mut self, plan: HeapPlan, answer: Result<bool>) -> Result<HeapPlan> {
+        let HeapPlan { least, target } = plan;
+        let end = HeapPlan { least, target: 0 };
+        let grown =
+            answer.map(|allowed| allowed && self.gc.heap.as_mut().is_some_and(|heap| heap.grant(target).is_ok()));
+        match grown {
+            Ok(true) => return Ok(end),
+            Err(error) if target == least => return Err(error),
+            Ok(false) if target <= least => return Ok(end),
+            Ok(false) | Err(_) => self.gc.refused = target,
+        }
+        Ok(HeapPlan { least, target: least.midpoint(target) / GRAIN * GRAIN })
     }
 
     /// Tells compiled code how far it can allocate: not at all, when every allocation may be one to collect at.
