@@ -188,10 +188,13 @@ impl<'a> Artifact<'a> {
         self.string(entry.at, entry.len)
     }
 
-    fn string(&self, at: U32, len: U32) -> Option<&'a str> {
+    fn bytes(&self, at: U32, len: U32) -> Option<&'a [u8]> {
         let start = at.get() as usize;
-        let bytes = self.strings.get(start..start.checked_add(len.get() as usize)?)?;
-        std::str::from_utf8(bytes).ok()
+        self.strings.get(start..start.checked_add(len.get() as usize)?)
+    }
+
+    fn string(&self, at: U32, len: U32) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes(at, len)?).ok()
     }
 
     /// The exports in the order of the module.
@@ -202,8 +205,9 @@ impl<'a> Artifact<'a> {
     /// The export with this name.
     pub fn export(&self, name: &str) -> Option<EntityIndex> {
         let at = |number: &U32| self.exports.get(number.get() as usize);
-        let name_at = |number: &U32| at(number).map_or("", |export| self.export_name(export));
-        let found = self.exports_by_name.binary_search_by_key(&name, name_at).ok()?;
+        let name_at =
+            |number: &U32| at(number).and_then(|export| self.bytes(export.at, export.len)).unwrap_or_default();
+        let found = self.exports_by_name.binary_search_by_key(&name.as_bytes(), name_at).ok()?;
         at(&self.exports_by_name[found]).map(ExportEntry::entity)
     }
 

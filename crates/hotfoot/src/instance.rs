@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hotfoot_artifact::EntityIndex;
 
 use crate::config::{InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -134,9 +134,12 @@ impl Instance {
         Params: WasmParams,
         Results: WasmResults,
     {
-        let export = self.get_export(store.as_context_mut(), name);
+        let mut store = store.as_context_mut();
+        check_store(self.store, store.vm());
+        let export = store.vm().instance(self.index).module().export_index(name);
         let export = export.with_context(|| format!("the instance has no export of this name: `{name}`"))?;
-        let func = export.into_func().with_context(|| format!("the export is not a function: `{name}`"))?;
+        let EntityIndex::Func(index) = export else { bail!("the export is not a function: `{name}`") };
+        let func = self.func_in(store.vm(), index);
         func.typed(&store).with_context(|| format!("the export has another type: `{name}`"))
     }
 
@@ -223,13 +226,16 @@ impl Instance {
         Some(self.entity_in(store, entity))
     }
 
+    /// An exported function of the module.
+    fn func_in(&self, store: &VmStore, index: u32) -> Func {
+        let pointer = store.instance(self.index).func(index);
+        Func::from_parts(self.store, pointer.expect("the compiler makes every exported function escaping"))
+    }
+
     pub(crate) fn entity_in(&self, store: &VmStore, entity: EntityIndex) -> Extern {
         let instance = store.instance(self.index);
         match entity {
-            EntityIndex::Func(index) => {
-                let pointer = instance.func(index).expect("the compiler makes every exported function escaping");
-                Extern::Func(Func::from_parts(self.store, pointer))
-            }
+            EntityIndex::Func(index) => Extern::Func(self.func_in(store, index)),
             EntityIndex::Table(index) => Extern::Table(Table::from_parts(self.store, instance.table(index))),
             EntityIndex::Memory(index) => {
                 let number = instance.memory(index);

@@ -86,6 +86,13 @@ pub struct Exceptions {
     caught: Vec<Slot>,
 }
 
+impl Exceptions {
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.caught.clear();
+    }
+}
+
 /// Where compiled code goes on, and with what.
 #[derive(Copy, Clone, Debug)]
 pub struct Landing {

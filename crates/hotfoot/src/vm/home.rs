@@ -42,7 +42,8 @@ pub struct Home {
     /// What the instance owns while it is idle: its own memories and tables, and a leader the other members.
     memories: Vec<MemoryData>,
     tables: Vec<TableData>,
-    others: Vec<InstanceData>,
+    #[allow(clippy::vec_box, reason = "as the store keeps them")]
+    others: Vec<Box<InstanceData>>,
     /// Where its own memories and tables are in its store's while it is in use.
     own_memories: Range<usize>,
     own_tables: Range<usize>,
@@ -220,7 +221,7 @@ impl VmStore {
     }
 
     /// Makes an idle program this store's, and returns its leader's number.
-    pub(super) fn attach(&mut self, mut leader: InstanceData, shelf: usize) -> u32 {
+    pub(super) fn attach(&mut self, mut leader: Box<InstanceData>, shelf: usize) -> u32 {
         let first = (self.memories.len() as u32, self.tables.len() as u32);
         if let Some(home) = &mut leader.home {
             home.shelf = shelf;
@@ -234,7 +235,7 @@ impl VmStore {
         self.attach_one(leader, first)
     }
 
-    fn attach_one(&mut self, mut instance: InstanceData, first: (u32, u32)) -> u32 {
+    fn attach_one(&mut self, mut instance: Box<InstanceData>, first: (u32, u32)) -> u32 {
         let number = self.instances.len() as u32;
         instance.set_store(self.pointer(), number);
         if let Some(home) = &mut instance.home {
@@ -255,7 +256,7 @@ impl VmStore {
 
     /// Takes all instances out of the store: pooled ones go home, the others are dropped.
     pub(super) fn release_instances(&mut self) {
-        let mut leader: Option<InstanceData> = None;
+        let mut leader: Option<Box<InstanceData>> = None;
         while let Some(mut instance) = self.instances.pop() {
             let Some(home) = &mut instance.home else { continue };
             // What follows belongs to nobody who is kept.
@@ -283,7 +284,7 @@ impl VmStore {
 }
 
 /// Resets a program and makes it idle; one that cannot be reset, or that somebody else waits for, is dropped.
-fn go_home(mut leader: InstanceData) {
+fn go_home(mut leader: Box<InstanceData>) {
     let Some(home) = &mut leader.home else { return };
     let (pool, shelf) = (home.pool, home.shelf);
     // SAFETY: S12, the program is in use until it is given back.
@@ -305,7 +306,7 @@ fn go_home(mut leader: InstanceData) {
 }
 
 /// Ends a use of the pool; what is given becomes idle.
-pub(super) fn give_back(pool: &Pool, shelf: usize, program: Option<InstanceData>) {
+pub(super) fn give_back(pool: &Pool, shelf: usize, program: Option<Box<InstanceData>>) {
     let limit = pool.config.max_unused_warm_slots as usize;
     let (left, keep) = pool.stock.give(shelf, program, limit);
     // What is left refers to the pool's modules, so it goes first.
@@ -339,7 +340,7 @@ impl InstanceData {
     fn fits(&self, pool: &Pool) -> bool {
         let tables = |instance: &InstanceData| instance.home.as_ref().map_or(0, |home| home.table_bytes());
         let Some(home) = &self.home else { return false };
-        let bytes = tables(self) + home.others.iter().map(tables).sum::<usize>();
+        let bytes = tables(self) + home.others.iter().map(|other| tables(other)).sum::<usize>();
         bytes <= pool.config.table_keep_resident
     }
 

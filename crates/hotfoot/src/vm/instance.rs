@@ -336,7 +336,7 @@ impl VmStore {
             object_elements: vec![Vec::new(); module.info().elements.len()].into(),
             home: None,
         };
-        self.instances.push(instance);
+        self.instances.push(Box::new(instance));
         let (first_memory, first_table) = (self.memories.len(), self.tables.len());
         // SAFETY: S4, a fresh context of this module's layout; S7, by the caller's promise.
         let filled = unsafe { self.fill_context(number, imports, state) };

@@ -75,7 +75,7 @@ pub struct Pool {
     pools: Arc<Pools>,
     /// Known from the first instance on.
     pub(super) start: OnceLock<Start>,
-    pub(super) stock: Stock<Pool, InstanceData>,
+    pub(super) stock: Stock<Pool, Box<InstanceData>>,
     of_snapshot: bool,
     /// Whether some module has garbage-collected objects of its own.
     needs_gc_heap: bool,

@@ -58,7 +58,12 @@ fn export_name(module: &Module, entity: EntityIndex) -> String {
 }
 
 /// The captured form of a reference in an instance's state; `place` names it in errors.
-fn capture_reference(members: &[InstanceData], heap: HeapType, raw: u64, place: impl Fn() -> String) -> Result<u64> {
+fn capture_reference(
+    members: &[Box<InstanceData>],
+    heap: HeapType,
+    raw: u64,
+    place: impl Fn() -> String,
+) -> Result<u64> {
     if raw == 0 {
         return Ok(0);
     }
@@ -83,7 +88,7 @@ fn capture_reference(members: &[InstanceData], heap: HeapType, raw: u64, place: 
 }
 
 /// A reference from its captured form.
-fn restore_reference(members: &[InstanceData], captured: u64) -> u64 {
+fn restore_reference(members: &[Box<InstanceData>], captured: u64) -> u64 {
     if captured & SMALL_INTEGER != 0 {
         return captured & !SMALL_INTEGER;
     }
@@ -120,11 +125,11 @@ impl VmStore {
     /// The state of instances that refer to no others.
     pub(super) fn capture_state(&self, numbers: Range<u32>) -> Result<Snapshot> {
         let members = &self.instances[numbers.start as usize..numbers.end as usize];
-        let capture = |member| self.capture_member(members, member);
-        Ok(Snapshot { members: members.iter().map(capture).collect::<Result<_>>()? })
+        let captured = members.iter().map(|member| self.capture_member(members, member));
+        Ok(Snapshot { members: captured.collect::<Result<_>>()? })
     }
 
-    fn capture_member(&self, members: &[InstanceData], instance: &InstanceData) -> Result<MemberState> {
+    fn capture_member(&self, members: &[Box<InstanceData>], instance: &InstanceData) -> Result<MemberState> {
         let module = instance.module();
         if let Some(segment) = instance.segment_of_objects() {
             bail!(
@@ -191,7 +196,7 @@ impl VmStore {
     }
 }
 
-fn capture_globals(members: &[InstanceData], instance: &InstanceData) -> Result<Box<[VmGlobal]>> {
+fn capture_globals(members: &[Box<InstanceData>], instance: &InstanceData) -> Result<Box<[VmGlobal]>> {
     let module = instance.module();
     let imported = module.counts().imported_globals as usize;
     let capture = |(at, global): (usize, &VmGlobal)| {
@@ -213,12 +218,12 @@ impl MemberState {
     }
 
     /// The elements of a table, for these instances of the program.
-    pub(super) fn elements(&self, table: usize, members: &[InstanceData]) -> Box<[u64]> {
+    pub(super) fn elements(&self, table: usize, members: &[Box<InstanceData>]) -> Box<[u64]> {
         self.tables[table].iter().map(|captured| restore_reference(members, *captured)).collect()
     }
 
     /// The globals of member `at` of these instances of the program.
-    pub(super) fn globals(&self, at: usize, members: &[InstanceData]) -> Box<[VmGlobal]> {
+    pub(super) fn globals(&self, at: usize, members: &[Box<InstanceData>]) -> Box<[VmGlobal]> {
         let module = members[at].module();
         let types = &module.info().globals[module.counts().imported_globals as usize..];
         let restore = |(global, ty): (&VmGlobal, &GlobalType)| match heap_of(&ty.content) {

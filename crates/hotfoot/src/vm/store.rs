@@ -140,7 +140,8 @@ pub struct VmStore {
     pub(super) idle_stack: Option<DefaultStack>,
     code_index: AtomicPtr<CodeIndex>,
     pending: Option<Pending>,
-    pub(super) instances: Vec<InstanceData>,
+    /// Boxed because they travel: from a shelf to a store and back.
+    pub(super) instances: Vec<Box<InstanceData>>,
     pub(super) memories: Vec<MemoryData>,
     pub(super) tables: Vec<TableData>,
     /// Definitions that belong to no instance; boxed so that they never move.
@@ -309,16 +310,31 @@ impl VmStore {
         self.sampled.end();
         self.end_fibers();
         self.release_instances();
-        self.pending = None;
+        if self.pending.is_some() {
+            self.pending = None;
+        }
+        if self.has_host_definitions() {
+            self.drop_host_definitions();
+        }
+        self.exceptions.clear();
+        self.empty_heap();
+        self.waiter = None;
+    }
+
+    /// One test for what most stores have none of.
+    fn has_host_definitions(&self) -> bool {
+        let definitions = self.host_memories.len() | self.host_tables.len() | self.host_globals.len();
+        definitions | self.host_tags.len() | self.host_funcs.len() | self.kept_funcs.len() != 0
+    }
+
+    #[cold]
+    fn drop_host_definitions(&mut self) {
         self.host_memories.clear();
         self.host_tables.clear();
         self.host_globals.clear();
         self.host_funcs.clear();
         self.host_tags.clear();
         self.kept_funcs.clear();
-        self.exceptions = Exceptions::default();
-        self.empty_heap();
-        self.waiter = None;
     }
 
     pub(super) fn set_pending(&mut self, pending: Pending) {

@@ -67,6 +67,11 @@ impl Externs {
         gone
     }
 
+    /// Whether no value was added since the last [`Externs::clear`].
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Takes all values out.
     pub fn clear(&mut self) {
         self.free.clear();

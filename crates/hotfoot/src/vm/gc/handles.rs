@@ -144,6 +144,11 @@ impl Handles {
         self.scoped.iter_mut().map(|root| &mut root.reference).chain(owned)
     }
 
+    /// Whether there is nothing to forget.
+    pub fn is_empty(&self) -> bool {
+        self.scoped.is_empty() && self.owned.is_empty()
+    }
+
     /// Forgets everything; no handle made before is good for anything afterwards.
     pub fn clear(&mut self) {
         self.leave(0);

@@ -89,6 +89,13 @@ struct HeapPlan {
     target: u64,
 }
 
+impl Gc {
+    /// Whether there is nothing to forget: most stores have no objects. Without a heap there are neither shapes nor host values.
+    fn is_unused(&self) -> bool {
+        self.heap.is_none() && self.shapes.is_empty() && self.externs.is_empty() && self.handles.is_empty()
+    }
+}
+
 /// How a value of this type is kept in an object.
 pub(super) fn storage(ty: ValType) -> Storage {
     match ty {
@@ -348,6 +355,9 @@ impl VmStore {
 
     /// Forgets all objects, for the store to begin again; address space is kept.
     pub(super) fn empty_heap(&mut self) {
+        if self.gc.is_unused() {
+            return;
+        }
         self.gc.handles.clear();
         self.gc.shapes.clear();
         self.gc.externs.clear();

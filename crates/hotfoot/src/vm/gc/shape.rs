@@ -92,6 +92,11 @@ impl Shapes {
         shape
     }
 
+    /// Whether no type has been seen.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// Forgets all types.
     pub fn clear(&mut self) {
         self.places.clear();
