@@ -5,12 +5,12 @@ use anyhow::Result;
 use crate::options::Options;
 use crate::table::{Table, Unit};
 use crate::turns::{self, Run};
-use crate::{guests, ours, peer};
+use crate::{guests, others, ours, peer};
 
 /// Something that runs one instance of a guest from nothing to dropped.
 pub type Runner = Box<dyn FnMut() -> Result<()>>;
 
-/// One table: a row for each guest.
+/// A row for each guest: beside Wasmtime, and beside other engines.
 pub fn tables(options: &Options) -> Result<Vec<Table>> {
     let mut table = Table::new("instantiate", "one instance: store, instantiate, call, drop", Unit::Nanoseconds)
         .ours("hotfoot", "InstanceAllocationStrategy::pooling()")
@@ -24,7 +24,7 @@ pub fn tables(options: &Options) -> Result<Vec<Table>> {
         }
         table.row(&guest.name, turns::samples(options.rounds(200, 20), &mut runs)?);
     }
-    Ok(vec![table])
+    Ok(vec![table, others::instances(options)?])
 }
 
 /// Does what runs once so many times.

@@ -22,6 +22,9 @@ pub fn describe() -> Vec<(&'static str, String)> {
         ("load at the start", load.unwrap_or_default()),
         ("hotfoot", format!("{} ({commit})", version_of("hotfoot"))),
         ("Wasmtime", version_of("wasmtime")),
+        ("wasmi", version_of("wasmi")),
+        ("V8", output("node", &["-p", "`${process.versions.v8} (node ${process.versions.node})`"])),
+        ("native", output("cc", &["--version"]).lines().next().unwrap_or_default().to_owned()),
         ("compiler", output("rustc", &["--version"])),
     ]
     .into_iter()

@@ -4,28 +4,33 @@
 //!  cargo run --release -- [--NAME …] [--corpus FOLDER] [--only PATTERN] [--quick] [--out FOLDER]
 //! ```
 //!
-//! Without a `--NAME` all of [`BENCHES`] run. `--only` keeps those tables and rows whose name contains PATTERN, `--quick`
+//! Without a `--NAME` all of [`BENCHES`] run but those that take valgrind. `--only` keeps those tables and rows whose name contains PATTERN, `--quick`
 //! takes fewer samples, `--corpus` adds programs that are not in the repository (its folders `preinit`, `sightglass`, …).
 //! Tables are printed, and written to FOLDER (`target/bench`) as `bench.json` and `bench.html`.
 //!
 //! Each benchmark is a function that returns [`Table`]s of samples; `turns.rs` takes them from hotfoot and its peers in
 //! turns. Times of shared machines are noisy: read the ratios, which are of samples taken side by side.
 
+mod answering;
 mod calls;
 mod density;
 mod execution;
 mod guests;
 mod instantiate;
+mod instructions;
 mod load;
 mod machine;
 mod metering;
 mod objects;
 mod options;
+mod others;
 mod ours;
 mod page;
 mod peer;
 mod preinit;
 mod programs;
+mod progress;
+mod scratch;
 mod start;
 mod table;
 mod threads;
@@ -37,41 +42,58 @@ use options::Options;
 use page::Report;
 use table::Table;
 
-/// A benchmark: its name, and what measures it.
-type Bench = (&'static str, fn(&Options) -> Result<Vec<Table>>);
+/// A benchmark.
+struct Bench {
+    /// Its option.
+    name: &'static str,
+    tables: fn(&Options) -> Result<Vec<Table>>,
+    /// Whether it runs if no benchmark is named.
+    unasked: bool,
+}
+
+const fn bench(name: &'static str, tables: fn(&Options) -> Result<Vec<Table>>) -> Bench {
+    Bench { name, tables, unasked: true }
+}
 
 /// All of them, in the order of the page.
-const BENCHES: [Bench; 12] = [
-    ("calls", calls::tables),
-    ("metering", metering::tables),
-    ("execution", execution::tables),
-    ("instantiate", instantiate::tables),
-    ("threads", threads::tables),
-    ("density", density::tables),
-    ("load", load::tables),
-    ("start", start::tables),
-    ("wasi", wasi::tables),
-    ("objects", objects::tables),
-    ("programs", programs::tables),
-    ("preinit", preinit::tables),
+const BENCHES: [Bench; 13] = [
+    bench("start", start::tables),
+    bench("load", load::tables),
+    bench("instantiate", instantiate::tables),
+    bench("threads", threads::tables),
+    bench("density", density::tables),
+    bench("calls", calls::tables),
+    bench("wasi", wasi::tables),
+    bench("execution", execution::tables),
+    Bench { name: "instructions", tables: instructions::tables, unasked: false },
+    bench("metering", metering::tables),
+    bench("objects", objects::tables),
+    bench("programs", programs::tables),
+    bench("preinit", preinit::tables),
 ];
 
 fn main() -> Result<()> {
     if let Some(process) = start::Process::asked(std::env::args().skip(1)) {
         return process.run();
     }
-    let options = Options::parse(std::env::args().skip(1), &BENCHES.map(|(name, _)| name))?;
+    if let Some(ran) = instructions::asked(std::env::args().skip(1)) {
+        return ran;
+    }
+    let options = Options::parse(std::env::args().skip(1), &BENCHES.each_ref().map(|bench| bench.name))?;
     let mut report = Report::new(std::env::args().skip(1).collect());
-    for (name, bench) in BENCHES.iter().filter(|(name, _)| options.runs(name)) {
-        eprintln!("{name}");
-        match bench(&options) {
+    let benches: Vec<&Bench> = BENCHES.iter().filter(|bench| options.runs(bench.name, bench.unasked)).collect();
+    for (at, bench) in benches.iter().enumerate() {
+        progress::benchmark(bench.name, at + 1, benches.len());
+        let tables = (bench.tables)(&options);
+        progress::clear();
+        match tables {
             Ok(tables) => {
                 for table in tables.into_iter().filter(|table| !table.rows.is_empty()) {
                     print!("{}", table.text());
                     report.tables.push(table);
                 }
             }
-            Err(error) => report.failures.push(format!("{name}: {error:#}")),
+            Err(error) => report.failures.push(format!("{}: {error:#}", bench.name)),
         }
     }
     report.finish();

@@ -45,9 +45,9 @@ impl Options {
         if self.quick { quick } else { usual }
     }
 
-    /// Whether a benchmark runs at all.
-    pub fn runs(&self, bench: &str) -> bool {
-        self.named.is_empty() || self.named.iter().any(|name| name == bench)
+    /// Whether a benchmark runs at all; some do only if they are named.
+    pub fn runs(&self, bench: &str, unasked: bool) -> bool {
+        if self.named.is_empty() { unasked } else { self.named.iter().any(|name| name == bench) }
     }
 
     /// Whether a benchmark's row is wanted.

@@ -70,12 +70,7 @@ impl Report {
         for failure in &self.failures {
             let _ = writeln!(page, "<p class=\"failure\">failed: {}</p>", escape(failure));
         }
-        page += "<nav>";
-        for table in &self.tables {
-            let name = escape(&table.name);
-            let _ = write!(page, "<a href=\"#{}\">{name}</a> ", name.replace(' ', "-"));
-        }
-        page += "</nav>\n";
+        overview(&mut page, &self.tables);
         for table in &self.tables {
             section(&mut page, table);
         }
@@ -89,10 +84,62 @@ const INTRODUCTION: &str = "<p>Each dot is the median of how many times better h
     ratios, which are of samples taken in turns in one process. The axes are logarithmic. Below each plot are the medians \
     themselves; they depend on the machine, the ratios much less.</p>\n";
 
+/// What is in a line of a plot.
+struct Line {
+    /// In HTML.
+    name: String,
+    /// A colour's class and what it shows; nothing where a peer has no place.
+    dots: Vec<(usize, Option<Spread>)>,
+}
+
+/// The colour of a column that is the `at`th to compare with: the same for a peer in all tables.
+fn colour(name: &str, at: usize) -> usize {
+    match name {
+        "V8" => 1,
+        "native" => 2,
+        "wasmi" => 3,
+        "Wasmtime baseline" => 4,
+        _ => at,
+    }
+}
+
+/// Of each table and peer the geometric mean, between the lowest and the highest of the table's medians.
+fn overview(page: &mut String, tables: &[Table]) {
+    let mut lines = Vec::new();
+    for table in tables {
+        for (at, peer) in table.peers().enumerate() {
+            let medians = || table.rows.iter().filter_map(|row| table.ratio(row, peer)).map(|ratio| ratio.median);
+            let Some(median) = table.mean_ratio(peer).or_else(|| medians().next()) else { continue };
+            let (low, high) = (medians().fold(median, f64::min), medians().fold(median, f64::max));
+            let column = &table.columns[peer].name;
+            let name =
+                format!("<a href=\"#{}\">{}</a> <small>{}</small>", id(table), escape(&table.name), escape(column));
+            lines.push(Line { name, dots: vec![(colour(column, at), Some(Spread { low, median, high }))] });
+        }
+    }
+    page.push_str(
+        "<section class=\"glance\"><h2>at a glance</h2><p>each table\u{2019}s geometric mean, from its worst row to its best</p>\n",
+    );
+    plot(page, &lines);
+    let alone: Vec<&Table> = tables.iter().filter(|table| table.peers().next().is_none()).collect();
+    if !alone.is_empty() {
+        page.push_str("<p class=\"alone\">without peers: ");
+        for table in alone {
+            let _ = write!(page, "<a href=\"#{}\">{}</a> ", id(table), escape(&table.name));
+        }
+        page.push_str("</p>");
+    }
+    page.push_str("</section>\n");
+}
+
+fn id(table: &Table) -> String {
+    escape(&table.name).replace(' ', "-").replace(',', "")
+}
+
 /// One table: its plot, if there are peers, and its numbers.
 fn section(page: &mut String, table: &Table) {
-    let id = escape(&table.name).replace(' ', "-");
-    let _ = writeln!(page, "<section id=\"{id}\"><h2>{}</h2><p>{}</p>", escape(&table.name), escape(&table.title));
+    let _ =
+        writeln!(page, "<section id=\"{}\"><h2>{}</h2><p>{}</p>", id(table), escape(&table.name), escape(&table.title));
     let peers: Vec<usize> = table.peers().collect();
     if !peers.is_empty() {
         page.push_str("<ul class=\"legend\">");
@@ -100,12 +147,23 @@ fn section(page: &mut String, table: &Table) {
             let column = &table.columns[*peer];
             let mean =
                 table.mean_ratio(*peer).map_or(String::new(), |mean| format!(" · geometric mean {}", ratio_text(mean)));
-            let _ = write!(page, "<li class=\"p{at}\"><b>{}</b>{mean}</li>", escape(&column.name));
+            let colour = colour(&column.name, at);
+            let _ = write!(page, "<li class=\"p{colour}\"><b>{}</b>{mean}</li>", escape(&column.name));
         }
         page.push_str("</ul>\n");
-        plot(page, table, &peers);
+        let dots = |row: &Row| {
+            let dot = |(at, peer): (usize, &usize)| (colour(&table.columns[*peer].name, at), table.ratio(row, *peer));
+            peers.iter().enumerate().map(dot).collect()
+        };
+        let lines = table.rows.iter().map(|row| Line { name: escape(&row.name), dots: dots(row) });
+        plot(page, &lines.collect::<Vec<_>>());
     }
-    let open = if peers.is_empty() { " open" } else { "" };
+    numbers(page, table, peers.is_empty());
+}
+
+/// Medians, settings and notes, to be unfolded or not.
+fn numbers(page: &mut String, table: &Table, open: bool) {
+    let open = if open { " open" } else { "" };
     let _ = write!(
         page,
         "<details{open}><summary>medians and settings</summary>\n<div class=\"wide\"><table><tr><th></th>"
@@ -143,54 +201,56 @@ fn cell(unit: Unit, samples: &[f64]) -> String {
     )
 }
 
-/// The rows of ratios on a common axis.
-fn plot(page: &mut String, table: &Table, peers: &[usize]) {
-    let ratios: Vec<(&Row, Vec<Option<Spread>>)> =
-        table.rows.iter().map(|row| (row, peers.iter().map(|peer| table.ratio(row, *peer)).collect())).collect();
-    let all = || ratios.iter().flat_map(|(_, of)| of.iter().flatten());
+/// Lines of ratios on a common axis.
+fn plot(page: &mut String, lines: &[Line]) {
+    let all = || lines.iter().flat_map(|line| &line.dots).filter_map(|(_, ratio)| *ratio);
     let low = all().map(|ratio| ratio.low).fold(0.5, f64::min) / 1.1;
     let high = all().map(|ratio| ratio.high).fold(2.0, f64::max) * 1.1;
     let place = |ratio: f64| 100.0 * (ratio.max(low) / low).ln() / (high / low).ln();
-    // On a phone there is room for about eight labels.
-    let inside: Vec<f64> = TICKS.into_iter().filter(|tick| (low..high).contains(tick)).collect();
-    let step = inside.len().div_ceil(8).max(1);
-    let one = inside.iter().position(|tick| *tick == 1.0).unwrap_or(0);
-    let ticks: Vec<f64> =
-        inside.iter().enumerate().filter(|(at, _)| at % step == one % step).map(|(_, tick)| *tick).collect();
-    let _ = write!(page, "<div class=\"plot\" style=\"--peers:{}\">", peers.len());
+    let ticks = ticks(low, high);
+    let peers = lines.iter().map(|line| line.dots.len()).max().unwrap_or(0);
+    let _ = write!(page, "<div class=\"plot\" style=\"--peers:{peers}\">");
     page.push_str("<div class=\"row axis\"><div class=\"name\"></div><div class=\"track\">");
     for tick in &ticks {
         let _ = write!(page, "<span style=\"left:{:.2}%\">{tick}×</span>", place(*tick));
     }
     page.push_str("</div><div class=\"value\"></div></div>\n");
-    for (row, ratios) in &ratios {
-        let _ = write!(page, "<div class=\"row\"><div class=\"name\">{}</div><div class=\"track\">", escape(&row.name));
+    for line in lines {
+        let _ = write!(page, "<div class=\"row\"><div class=\"name\">{}</div><div class=\"track\">", line.name);
         for tick in &ticks {
             let class = if *tick == 1.0 { "tick one" } else { "tick" };
             let _ = write!(page, "<i class=\"{class}\" style=\"left:{:.2}%\"></i>", place(*tick));
         }
-        for (at, ratio) in ratios.iter().enumerate() {
-            let Some(Spread { low, median, high }) = ratio else { continue };
-            let (from, to, top) = (place(*low), place(*high), (at as f64 + 0.5) * 100.0 / ratios.len() as f64);
+        for (at, (colour, ratio)) in line.dots.iter().enumerate() {
+            let Some(Spread { low, median, high }) = *ratio else { continue };
+            let (from, to, top) = (place(low), place(high), (at as f64 + 0.5) * 100.0 / line.dots.len() as f64);
             let _ = write!(
                 page,
-                "<i class=\"p{at} span\" style=\"left:{from:.2}%;width:{:.2}%;top:{top:.0}%\"></i>\
-                 <i class=\"p{at} dot\" style=\"left:{:.2}%;top:{top:.0}%\" title=\"{} ({}–{})\"></i>",
+                "<i class=\"p{colour} span\" style=\"left:{from:.2}%;width:{:.2}%;top:{top:.0}%\"></i>\
+                 <i class=\"p{colour} dot\" style=\"left:{:.2}%;top:{top:.0}%\" title=\"{} ({}–{})\"></i>",
                 to - from,
-                place(*median),
-                ratio_text(*median),
-                ratio_text(*low),
-                ratio_text(*high),
+                place(median),
+                ratio_text(median),
+                ratio_text(low),
+                ratio_text(high),
             );
         }
         page.push_str("</div><div class=\"value\">");
-        for (at, ratio) in ratios.iter().enumerate() {
-            let _ =
-                write!(page, "<b class=\"p{at}\">{}</b>", ratio.map_or("—".into(), |ratio| ratio_text(ratio.median)));
+        for (colour, ratio) in &line.dots {
+            let shown = ratio.map_or("—".into(), |ratio| ratio_text(ratio.median));
+            let _ = write!(page, "<b class=\"p{colour}\">{shown}</b>");
         }
         page.push_str("</div></div>\n");
     }
     page.push_str("</div>\n");
+}
+
+/// Where an axis has lines: at 1 and around it, as many as have room on a phone.
+fn ticks(low: f64, high: f64) -> Vec<f64> {
+    let inside: Vec<f64> = TICKS.into_iter().filter(|tick| (low..high).contains(tick)).collect();
+    let step = inside.len().div_ceil(8).max(1);
+    let one = inside.iter().position(|tick| *tick == 1.0).unwrap_or(0);
+    inside.iter().enumerate().filter(|(at, _)| at % step == one % step).map(|(_, tick)| *tick).collect()
 }
 
 fn ratio_text(ratio: f64) -> String {

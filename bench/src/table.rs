@@ -11,6 +11,8 @@
 
 use serde::Serialize;
 
+use crate::progress;
+
 /// What the numbers of a table are.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,6 +23,8 @@ pub enum Unit {
     Bytes,
     /// Operations a second; more is better.
     PerSecond,
+    /// Instructions of one operation; less is better.
+    Instructions,
     /// A ratio to something that the table names; less is better.
     Times,
 }
@@ -43,6 +47,7 @@ impl Unit {
             Unit::Nanoseconds => scaled(&[(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")]),
             Unit::Bytes => scaled(&[(1.0, "B"), (1024.0, "KiB"), (1_048_576.0, "MiB")]),
             Unit::PerSecond => scaled(&[(1.0, "/s"), (1e3, "k/s"), (1e6, "M/s")]),
+            Unit::Instructions => scaled(&[(1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")]).trim_end().into(),
             Unit::Times => format!("{value:.2}×"),
         }
     }
@@ -97,8 +102,8 @@ impl Spread {
     pub fn of(samples: &[f64]) -> Option<Spread> {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let at = |part: usize| sorted.get((sorted.len().max(1) - 1) * part / 4).copied();
-        Some(Spread { low: at(1)?, median: at(2)?, high: at(3)? })
+        let (last, at) = (sorted.len().checked_sub(1)?, |place: usize| sorted[place]);
+        Some(Spread { low: at(last / 4), median: at(last / 2), high: at(last - last / 4) })
     }
 }
 
@@ -133,7 +138,7 @@ impl Table {
     pub fn row(&mut self, name: impl Into<String>, samples: impl Into<Vec<Vec<f64>>>) {
         let row = Row { name: name.into(), samples: samples.into() };
         assert_eq!(row.samples.len(), self.columns.len(), "row {}: one list of samples a column", row.name);
-        eprintln!("  {} · {}", self.name, row.name);
+        progress::row(&self.name, &row.name);
         self.rows.push(row);
     }
 
@@ -216,10 +221,18 @@ mod tests {
     }
 
     #[test]
+    fn quartiles_of_few_samples_are_the_outermost() {
+        let spread = Spread::of(&[3.0, 1.0, 2.0]).unwrap();
+        assert_eq!((spread.low, spread.median, spread.high), (1.0, 2.0, 3.0));
+        assert!(Spread::of(&[]).is_none());
+    }
+
+    #[test]
     fn numbers_are_shown_in_the_unit_that_suits_them() {
         assert_eq!(Unit::Nanoseconds.show(9.512), "9.51 ns");
         assert_eq!(Unit::Nanoseconds.show(12_345.0), "12.3 µs");
         assert_eq!(Unit::Bytes.show(2048.0), "2.00 KiB");
         assert_eq!(Unit::Nanoseconds.show(0.25), "0.25 ns");
+        assert_eq!(Unit::Instructions.show(7.0), "7.00");
     }
 }

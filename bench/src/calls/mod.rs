@@ -11,6 +11,7 @@ mod peer;
 use anyhow::Result;
 
 use crate::options::Options;
+use crate::others;
 use crate::table::{Table, Unit};
 use crate::turns::{self, Run};
 
@@ -76,6 +77,7 @@ pub fn tables(options: &Options) -> Result<Vec<Table>> {
         peer::runs::out_of_guest(&guest)?,
     )?;
     let mut tables = vec![into, out];
+    tables.push(others::calls(options)?);
     tables.extend(asynchronous::tables(options)?);
     Ok(tables)
 }
