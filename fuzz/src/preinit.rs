@@ -30,10 +30,13 @@ pub fn module(seed: u64) -> Option<Vec<u8>> {
         exports: Some(wat::parse_str(exports).ok()?),
         disallow_traps: seed % 4 != 0,
         max_memories: 3,
+        // With a maximum in the type, a module that grows without end does not take gigabytes to compare.
         max_memory32_bytes: 10 << 16,
         max_memory64_bytes: 10 << 16,
+        memory_max_size_required: true,
         max_tables: 4,
         max_table_elements: 500,
+        table_max_size_required: true,
         min_globals: 2,
         min_funcs: 3,
         max_imports: 6,

@@ -1,6 +1,6 @@
 //! A module initialised and run in one instance, beside the pre-initialised module run in a new one.
 
-use hotfoot::{Config, Engine, Instance, Linker, Module, Store, Val};
+use hotfoot::{Config, Engine, Instance, Linker, Module, OptLevel, Store, Val};
 use hotfoot_preinit::{Preinit, PreinitError};
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{ConstExpr, ExportKind, ExportSection, GlobalSection, MemorySection, TableSection};
@@ -10,7 +10,7 @@ use crate::dump::{Dump, assert_same, text};
 
 fn config() -> Config {
     let mut config = Config::new();
-    config.cranelift_nan_canonicalization(true);
+    config.cranelift_nan_canonicalization(true).cranelift_opt_level(OptLevel::None);
     config
 }
 
