@@ -158,6 +158,10 @@ pub struct DataSegment {
     pub bytes: Range<u64>,
 }
 
+/// An [`InitialBytes`] of so many bytes or more begins at the same place in a
+/// [`PAGE`](crate::PAGE) of the file as it does in the memory.
+pub const MAPPED_LEN: u64 = 64 << 10;
+
 /// What a memory of the module's own begins with at a place that it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitialBytes {

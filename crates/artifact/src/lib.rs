@@ -25,7 +25,7 @@ pub use defined::{ArrayType, CompositeType, FieldType, FuncType, StorageType, St
 pub use head::{Key, RECOGNISABLE_LEN, is_artifact, sign};
 pub use info::{
     ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, Header, InitialBytes,
-    ModuleInfo,
+    MAPPED_LEN, ModuleInfo,
 };
 pub use read::{Artifact, ReadError};
 pub use section::Section;
@@ -35,7 +35,7 @@ pub use types::{
     Mutability, RefType, TableType, ValType,
 };
 pub use write::{
-    Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, INLINED, Inlined, Parts, StackMap, Tables,
+    Address, CallSite, CodeRange, ExportEntry, FunctionName, Handler, INLINED, Inlined, PAGE, Parts, StackMap, Tables,
     Trampolines,
 };
 

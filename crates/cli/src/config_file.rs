@@ -137,6 +137,11 @@ const KEYS: &[Key] = &[
         Size(Config::memory_guard_size),
     ),
     switch("memory_may_move", "Whether a memory that outgrows its reservation may move.", Config::memory_may_move),
+    switch(
+        "memory_init_cow",
+        "Whether memories that begin with much data begin as copy-on-write mappings of the artifact.",
+        Config::memory_init_cow,
+    ),
     key("max_wasm_stack", "\"512KiB\"", "Stack that programs may use before they trap.", Other(max_wasm_stack)),
     switch("wasm_backtrace", "Whether errors carry a backtrace.", Config::wasm_backtrace),
     switch(

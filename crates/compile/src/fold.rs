@@ -4,20 +4,32 @@
 //! known when a module is compiled, if the memory is the module's own and the offsets are constants; so the artifact says that, and an
 //! instance begins with some copies. Only segments before the first whose place is not known are folded, as those after it may write over
 //! it, and it may trap.
+//!
+//! A long stretch lies in the data as it lies in the memory's pages, so that these can be mapped from the artifact's file
+//! instead of being copied:
+//!
+//! ```text
+//!  memory     …│  ▒▒│▒▒▒▒│▒▒▒▒│▒   │…        │ a page's boundary, ▒ the stretch
+//!  data     …██│  ▒▒│▒▒▒▒│▒▒▒▒│▒███│…
+//! ```
 
-use hotfoot_artifact::{ConstExpr, ConstOp, DataMode, DataSegment, InitialBytes, ModuleInfo};
+use std::ops::Range;
+
+use hotfoot_artifact::{ConstExpr, ConstOp, DataMode, DataSegment, InitialBytes, MAPPED_LEN, ModuleInfo, PAGE};
 
 use crate::decode::Module;
 
 /// Stretches with fewer zeroes between them become one.
 const GAP_LEN: u64 = 64;
+/// And those with fewer between them than bytes before, up to so many: a few long stretches can be mapped.
+const LONG_GAP_LEN: u64 = PAGE;
 
 /// A segment whose place is known.
 struct Known {
     memory: u32,
     offset: u64,
     /// Where in the module's data its bytes are.
-    bytes: std::ops::Range<u64>,
+    bytes: Range<u64>,
 }
 
 impl Known {
@@ -50,7 +62,8 @@ pub(crate) fn fold(module: &mut Module) {
     if overlaps {
         known.sort_by_key(|place| place.bytes.start);
     }
-    write(module, &known, kept, if overlaps { 0 } else { GAP_LEN });
+    let stretches = stretches(&known, overlaps);
+    write(module, &known, &stretches, kept);
 }
 
 /// Why the place of a segment is not known.
@@ -75,28 +88,44 @@ fn place(info: &ModuleInfo, segment: &DataSegment, imported: u32) -> Result<Know
     Ok(Known { memory: *memory, offset, bytes: segment.bytes.clone() })
 }
 
-/// Lays the module's data out anew: what is known first.
-fn write(module: &mut Module, known: &[Known], kept: Vec<DataSegment>, gap_len: u64) {
-    let old = std::mem::take(&mut module.data);
-    let slice = |bytes: &std::ops::Range<u64>| &old[bytes.start as usize..bytes.end as usize];
-    let mut data = Vec::with_capacity(old.len());
-    let initial: &mut Vec<InitialBytes> = &mut module.info.initial;
-    for place in known {
-        let start = data.len() as u64;
-        match initial.last_mut() {
-            Some(last)
-                if last.memory == place.memory && (last.end()..=last.end() + gap_len).contains(&place.offset) =>
-            {
-                data.resize(data.len() + (place.offset - last.end()) as usize, 0);
-                data.extend_from_slice(slice(&place.bytes));
-                last.bytes.end = data.len() as u64;
-            }
-            _ => {
-                data.extend_from_slice(slice(&place.bytes));
-                let bytes = start..data.len() as u64;
-                initial.push(InitialBytes { memory: place.memory, offset: place.offset, bytes });
+/// Neighbours that become one stretch each.
+fn stretches(known: &[Known], overlaps: bool) -> Vec<Range<usize>> {
+    let mut stretches: Vec<Range<usize>> = Vec::new();
+    for (at, place) in known.iter().enumerate() {
+        if let Some(last) = stretches.last_mut() {
+            let (first, before) = (&known[last.start], &known[at - 1]);
+            let gap_len = (before.end().saturating_sub(first.offset)).clamp(GAP_LEN, LONG_GAP_LEN);
+            let gap_len = if overlaps { 0 } else { gap_len };
+            let near = before.end()..=before.end().saturating_add(gap_len);
+            if before.memory == place.memory && near.contains(&place.offset) {
+                last.end = at + 1;
+                continue;
             }
         }
+        stretches.push(at..at + 1);
+    }
+    stretches
+}
+
+/// Lays the module's data out anew: what is known first.
+fn write(module: &mut Module, known: &[Known], stretches: &[Range<usize>], kept: Vec<DataSegment>) {
+    let old = std::mem::take(&mut module.data);
+    let slice = |bytes: &Range<u64>| &old[bytes.start as usize..bytes.end as usize];
+    let mut data = Vec::with_capacity(old.len());
+    for stretch in stretches {
+        let places = &known[stretch.clone()];
+        let (first, last) = (&places[0], &places[places.len() - 1]);
+        if last.end() - first.offset >= MAPPED_LEN {
+            let padding = first.offset.wrapping_sub(data.len() as u64) % PAGE;
+            data.resize(data.len() + padding as usize, 0);
+        }
+        let start = data.len();
+        for place in places {
+            data.resize(start + (place.offset - first.offset) as usize, 0);
+            data.extend_from_slice(slice(&place.bytes));
+        }
+        let bytes = start as u64..data.len() as u64;
+        module.info.initial.push(InitialBytes { memory: first.memory, offset: first.offset, bytes });
     }
     let mut keep = |mut segment: DataSegment| {
         let start = data.len() as u64;

@@ -1,7 +1,7 @@
 //! What is in an artifact, and that it is the same every time.
 
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_artifact::{Artifact, ElementItems, NONE};
+use hotfoot_artifact::{Artifact, ElementItems, NONE, PAGE};
 use hotfoot_compile::Options;
 
 use crate::{TARGETS, compile, compiler};
@@ -244,4 +244,27 @@ fn data_segments_at_known_places_become_long_stretches() {
     assert_eq!(begins_with(unknown), (vec![(0, 1, b"a".to_vec())], vec![1, 2, 3]));
     let outside = r#"(module (import "" "m" (memory 1)) (memory 1) (data (i32.const 65536) "d") (data (memory 1) (i32.const 0) "e"))"#;
     assert_eq!(begins_with(outside), (vec![], vec![0, 1]));
+}
+
+/// So that they can be mapped, and no less when others come before.
+#[test]
+fn long_stretches_lie_in_the_file_as_in_the_pages_of_memory() {
+    let (long, short) = ("x".repeat(70_000), "y".repeat(30_000));
+    let wat = format!(
+        r#"(module (memory 10) (data (i32.const 5) "{short}") (data (i32.const 100001) "{long}") (data (i32.const 173000) "z")
+            (data (i32.const 300002) "{long}") (data "passive"))"#
+    );
+    let bytes = compile(&wat).unwrap();
+    let artifact = Artifact::parse(&bytes).unwrap();
+    let info = artifact.info().unwrap();
+    let stretches: Vec<(u64, u64)> =
+        info.initial.iter().map(|initial| (initial.offset, initial.bytes.end - initial.bytes.start)).collect();
+    // Less than a page of zeroes does not divide a long stretch.
+    assert_eq!(stretches, [(5, 30_000), (100_001, 73_000), (300_002, 70_000)]);
+    for initial in &info.initial[1..] {
+        let place = artifact.data_range.start as u64 + initial.bytes.start;
+        assert_eq!(place % PAGE, initial.offset % PAGE, "{initial:?}");
+    }
+    let data = &info.data[0].bytes;
+    assert_eq!(&artifact.data[data.start as usize..data.end as usize], b"passive");
 }

@@ -158,6 +158,7 @@ pub struct Config {
     pub(crate) lazy_compilation: bool,
     pub(crate) generate_address_map: bool,
     pub(crate) emit_clif: Option<PathBuf>,
+    pub(crate) memory_init_cow: bool,
     pub(crate) max_wasm_stack: usize,
     pub(crate) async_stack_size: usize,
     pub(crate) async_support: bool,
@@ -267,6 +268,7 @@ impl Config {
             lazy_compilation: false,
             generate_address_map: false,
             emit_clif: None,
+            memory_init_cow: true,
             max_wasm_stack: 512 << 10,
             async_stack_size: 2 << 20,
             async_support: false,
@@ -401,6 +403,14 @@ impl Config {
     /// Whether a memory that outgrows its reservation may move; otherwise such growth fails. Default: yes.
     pub fn memory_may_move(&mut self, enable: bool) -> &mut Self {
         self.tunables.memory_may_move = enable;
+        self
+    }
+
+    /// Whether a memory that begins with much data begins as a copy-on-write mapping of the artifact, so that what a guest does
+    /// not touch is neither read nor copied. Without it, each instance gets a copy; those of a pool are mappings in any
+    /// case. Default: yes.
+    pub fn memory_init_cow(&mut self, enable: bool) -> &mut Self {
+        self.memory_init_cow = enable;
         self
     }
 

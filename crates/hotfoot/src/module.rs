@@ -73,10 +73,11 @@ impl Module {
         Module::from_code(engine, code)
     }
 
-    pub(crate) fn from_code(engine: &Engine, code: ModuleCode) -> Result<Module> {
+    pub(crate) fn from_code(engine: &Engine, mut code: ModuleCode) -> Result<Module> {
+        check_compatible(engine, &code.artifact().header)?;
+        let mut info = code.artifact().info()?;
+        code.keep_file_for(&info, engine.config().memory_init_cow);
         let artifact = code.artifact();
-        check_compatible(engine, &artifact.header)?;
-        let mut info = artifact.info()?;
         let counts = info.counts();
         let type_ids = engine.types().register_module(&info)?;
         info.rename_types(&|index| type_ids[index as usize]);

@@ -1,6 +1,7 @@
 //! A mapped artifact: machine code that can run and tables that are read where they lie.
 
 use std::fs::File;
+use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::path::Path;
@@ -8,10 +9,10 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use hotfoot_abi::trap::TrapCode;
-use hotfoot_artifact::{Artifact, CallSite, CodeTables, Handler, Origin};
+use hotfoot_artifact::{Artifact, CallSite, CodeTables, Handler, InitialBytes, MAPPED_LEN, ModuleInfo, Origin};
 
 use super::lazy::{LazyCode, Places, Supplier};
-use super::sys::{arch, mmap::Mmap, page};
+use super::sys::{arch, memfd, mmap::Mmap, page};
 use crate::engine::Engine;
 use crate::module::Module;
 use crate::symbols::Symbols;
@@ -29,6 +30,8 @@ pub struct ModuleCode {
     text: Range<usize>,
     len: usize,
     map: Mmap,
+    /// What is mapped, if memories can begin as mappings of parts of it.
+    file: Option<File>,
     /// What a module has whose functions are compiled when they are called.
     lazy: Option<LazyCode>,
 }
@@ -36,6 +39,13 @@ pub struct ModuleCode {
 impl ModuleCode {
     /// Copies an artifact into memory of its own and makes its text executable.
     pub fn from_bytes(bytes: &[u8]) -> Result<ModuleCode> {
+        // In a file without a name if memories can be mapped from there.
+        if Artifact::parse(bytes)?.data.len() as u64 >= MAPPED_LEN
+            && let Ok(mut file) = memfd::create("hotfoot-artifact")
+            && file.write_all(bytes).is_ok()
+        {
+            return ModuleCode::from_file(&file);
+        }
         let mut map = Mmap::reserve(bytes.len()).context("cannot reserve memory for compiled code")?;
         let all = 0..map.len();
         map.make_writable(all.clone()).context("cannot get memory for compiled code")?;
@@ -76,7 +86,25 @@ impl ModuleCode {
     /// Maps an artifact's file and uses it in place: what is not needed is never read, and processes share its pages.
     pub fn from_file(file: &File) -> Result<ModuleCode> {
         let (map, len) = Mmap::file(file).context("cannot map the artifact's file")?;
-        ModuleCode::new(map, len)
+        let mut code = ModuleCode::new(map, len)?;
+        code.file = file.try_clone().ok();
+        Ok(code)
+    }
+
+    /// Keeps the file only if a memory begins with something that is worth mapping, and mapping is wanted.
+    pub fn keep_file_for(&mut self, info: &ModuleInfo, wanted: bool) {
+        let is_long = |initial: &InitialBytes| initial.end() - initial.offset >= MAPPED_LEN;
+        if !(wanted && info.initial.iter().any(is_long)) {
+            self.file = None;
+        }
+    }
+
+    /// What a memory begins with; and the file that it is in and where there, if it can be mapped.
+    pub fn initial(&self, initial: &InitialBytes) -> Option<(&[u8], Option<(&File, u64)>)> {
+        let range = initial.bytes.start as usize..initial.bytes.end as usize;
+        let bytes = self.artifact.data.get(range.clone())?;
+        let place = (self.artifact.data_range.start + range.start) as u64;
+        Some((bytes, self.file.as_ref().map(|file| (file, place))))
     }
 
     fn new(mut map: Mmap, len: usize) -> Result<ModuleCode> {
@@ -94,7 +122,7 @@ impl ModuleCode {
         }
         let start = map.base().as_ptr() as usize + in_file.start;
         let text = start..start + in_file.len();
-        Ok(ModuleCode { artifact, symbols: OnceLock::new(), text, len, map, lazy: None })
+        Ok(ModuleCode { artifact, symbols: OnceLock::new(), text, len, map, file: None, lazy: None })
     }
 
     /// The tables.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmSharedMemory, VmTable, VmTag};
-use hotfoot_artifact::{DataMode, ElementItems, ElementMode, InitialBytes, ModuleInfo, NONE};
+use hotfoot_artifact::{DataMode, ElementItems, ElementMode, ModuleInfo, NONE};
 
 use super::allocator::ContextBlock;
 use super::builtins;
@@ -496,10 +496,13 @@ impl VmStore {
     /// Step 28: active data segments in order; those first whose places were known to the compiler.
     fn run_data_segments(&mut self, number: u32) -> Result<()> {
         let module = self.instances[number as usize].module.clone();
-        for InitialBytes { memory, offset, bytes } in &module.info().initial {
-            let memory = self.instances[number as usize].memories[*memory as usize];
-            let bytes = module.code().artifact().data.get(bytes.start as usize..bytes.end as usize);
-            let written = bytes.is_some_and(|bytes| self.memories[memory as usize].write(*offset, bytes));
+        for initial in &module.info().initial {
+            let memory = self.instances[number as usize].memories[initial.memory as usize];
+            let Some((bytes, file)) = module.code().initial(initial) else {
+                VmStore::trap_unless(false, TrapCode::MemoryOutOfBounds)?;
+                continue;
+            };
+            let written = self.memories[memory as usize].begin_with(initial.offset, bytes, file)?;
             VmStore::trap_unless(written, TrapCode::MemoryOutOfBounds)?;
         }
         for data in &module.info().data {

@@ -3,6 +3,7 @@
 //! See [`hotfoot_abi::tunables`] for the picture. Invariant S5: between `base` and `base + byte_len` everything is
 //! mapped readable and writable; from there to the end of reservation and guard nothing is.
 
+use std::fs::File;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use hotfoot_abi::tunables::{MemoryShape, Tunables};
 use hotfoot_abi::vmctx::VmMemory;
-use hotfoot_artifact::MemoryType;
+use hotfoot_artifact::{MAPPED_LEN, MemoryType};
 
 use super::image::MemoryImage;
 use super::shared::SharedLinearMemory;
@@ -28,6 +29,8 @@ pub struct LinearMemory {
     byte_len: usize,
     /// Of a pooled memory: its length when it is fresh.
     fresh_len: usize,
+    /// Whole pages that began as mappings of the artifact's file.
+    mapped: Vec<Range<usize>>,
     /// Bytes that growth can use in place; the guard follows.
     reservation: usize,
     /// Bytes that it may have at most, where a pool says so.
@@ -78,7 +81,8 @@ impl LinearMemory {
         })?;
         let pages = 0..whole_pages(byte_len);
         mmap.make_writable(pages).with_context(|| format!("cannot get {byte_len} bytes for a memory"))?;
-        Ok(LinearMemory { mmap, byte_len, fresh_len: 0, reservation, max_len: usize::MAX, tracking: None })
+        let (mapped, max_len) = (Vec::new(), usize::MAX);
+        Ok(LinearMemory { mmap, byte_len, fresh_len: 0, mapped, reservation, max_len, tracking: None })
     }
 
     /// Makes the memory `new_len` bytes long; the new bytes are zero. May move it if its type and the settings allow.
@@ -129,6 +133,24 @@ impl LinearMemory {
         Ok(memory)
     }
 
+    /// Maps those pages of a new memory that part of a file fills, copy-on-write, and returns which these are: none if they
+    /// are too few, or lie otherwise in the file.
+    ///
+    /// # Errors
+    /// When the host refuses; the memory must then not be used.
+    fn map_initial(&mut self, bytes: Range<usize>, (file, place): (&File, u64)) -> Result<Range<usize>> {
+        let page = page::size();
+        let pages = bytes.start.next_multiple_of(page)..bytes.end / page * page;
+        let place = place + (pages.start - bytes.start) as u64;
+        let is_long = pages.end.saturating_sub(pages.start) as u64 >= MAPPED_LEN / 2;
+        if !is_long || !place.is_multiple_of(page as u64) || self.mapped.len() == MAX_MAPPED_RANGES {
+            return Ok(bytes.start..bytes.start);
+        }
+        self.mmap.map_file_to_write(pages.clone(), file, place).context("cannot map what a memory begins with")?;
+        self.mapped.push(pages.clone());
+        Ok(pages)
+    }
+
     /// Makes a memory that came from an image equal to it again.
     fn reset(&mut self) -> Result<ResetBy> {
         let tracking = self
@@ -148,6 +170,9 @@ impl LinearMemory {
     }
 }
 
+/// Most parts of a file that a memory has mapped; others are copied. Each is a mapping of its own to the kernel, which has a limit
+/// per process.
+const MAX_MAPPED_RANGES: usize = 64;
 /// Most bytes reserved beyond what a moving memory needs now, so that growing step by step copies rarely.
 const GROWTH_HEADROOM: usize = 2 << 30;
 
@@ -247,11 +272,12 @@ impl MemoryData {
     }
 
     /// Whole pages outside of which every byte is zero, ascending: what was written since the memory was mapped, as far
-    /// as the kernel tells, and its image.
+    /// as the kernel tells, its image, and what was mapped from the artifact.
     pub fn written_pages(&self) -> Vec<Range<usize>> {
         let image = self.tracking().map_or(&[][..], |(tracking, _)| tracking.image().runs());
         let base = self.base() as usize;
         let mut pages = image.to_vec();
+        pages.extend(self.own().iter().flat_map(|memory| memory.mapped.iter().cloned()));
         let end = whole_pages(self.byte_len());
         let found = pagemap::for_each_private(base..base + end, |range| {
             pages.push(range.start - base..range.end - base);
@@ -288,6 +314,20 @@ impl MemoryData {
         let end = start.checked_add(bytes.len() as u64);
         let target = end.and_then(|end| self.range_mut(start..end));
         target.map(|target| target.copy_from_slice(bytes)).is_some()
+    }
+
+    /// Gives a new memory what it begins with at a place; false when some of it is outside. Maps what it can if the bytes are in
+    /// this file.
+    ///
+    /// # Errors
+    /// When the host refuses a mapping; the memory must then not be used.
+    pub fn begin_with(&mut self, start: u64, bytes: &[u8], file: Option<(&File, u64)>) -> Result<bool> {
+        let (Backing::Own(memory), Some(file)) = (&mut self.memory, file) else { return Ok(self.write(start, bytes)) };
+        let place = usize::try_from(start).ok().and_then(|start| Some(start..start.checked_add(bytes.len())?));
+        let Some(place) = place.filter(|place| place.end <= memory.byte_len) else { return Ok(false) };
+        let pages = memory.map_initial(place.clone(), file)?;
+        let (before, after) = (pages.start - place.start, pages.end - place.start);
+        Ok(self.write(start, &bytes[..before]) && self.write(pages.end as u64, &bytes[after..]))
     }
 
     /// Fills a place; false when some of it is outside.

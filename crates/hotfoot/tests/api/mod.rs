@@ -14,6 +14,7 @@ mod errors;
 mod globals;
 mod guest_objects;
 mod host_functions;
+mod initial_memory;
 mod inlining;
 mod legacy;
 mod limits;

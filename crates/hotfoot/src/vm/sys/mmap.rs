@@ -134,6 +134,15 @@ impl Mmap {
 
     /// Puts a private, read-only mapping of a file's bytes in place of whole pages.
     pub fn map_file(&mut self, range: Range<usize>, file: &File, offset: u64) -> io::Result<()> {
+        self.map_private(range, file, offset, ProtFlags::READ)
+    }
+
+    /// Puts a private mapping of a file's bytes that can be written, which changes no file, in place of whole pages.
+    pub fn map_file_to_write(&mut self, range: Range<usize>, file: &File, offset: u64) -> io::Result<()> {
+        self.map_private(range, file, offset, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
+    fn map_private(&mut self, range: Range<usize>, file: &File, offset: u64, access: ProtFlags) -> io::Result<()> {
         assert!(range.start <= range.end && range.end <= self.len, "a change outside of the mapping");
         if range.is_empty() {
             return Ok(());
@@ -142,7 +151,7 @@ impl Mmap {
         unsafe {
             let start = self.base.as_ptr().add(range.start).cast();
             let flags = MapFlags::PRIVATE | MapFlags::FIXED;
-            rustix::mm::mmap(start, range.len(), ProtFlags::READ, flags, file, offset)?;
+            rustix::mm::mmap(start, range.len(), access, flags, file, offset)?;
         }
         Ok(())
     }
