@@ -216,8 +216,11 @@ fn numbers_and_functions_are_in_no_stack_map() {
     assert_eq!(roots_across_calls(wat, TARGETS[0]), [0usize; 0]);
 }
 
-/// What memories begin with: `(memory, offset, bytes)`, and the segments that are left.
-fn begins_with(wat: &str) -> (Vec<(u32, u64, Vec<u8>)>, Vec<u32>) {
+/// What a memory begins with: its index, where, and the bytes.
+type Stretch = (u32, u64, Vec<u8>);
+
+/// What memories begin with, and the segments that are left.
+fn begins_with(wat: &str) -> (Vec<Stretch>, Vec<u32>) {
     let bytes = compile(wat).unwrap();
     let artifact = Artifact::parse(&bytes).unwrap();
     let info = artifact.info().unwrap();

@@ -17,6 +17,9 @@ use crate::engine::Engine;
 use crate::module::Module;
 use crate::symbols::Symbols;
 
+/// A file, and an offset in it.
+pub type FilePlace<'a> = (&'a File, u64);
+
 /// One module's code and tables, mapped.
 ///
 /// Invariant S6: the mapping's bytes do not change while this value lives, so slices into it stay valid; text is
@@ -100,7 +103,7 @@ impl ModuleCode {
     }
 
     /// What a memory begins with; and the file that it is in and where there, if it can be mapped.
-    pub fn initial(&self, initial: &InitialBytes) -> Option<(&[u8], Option<(&File, u64)>)> {
+    pub fn initial(&self, initial: &InitialBytes) -> Option<(&[u8], Option<FilePlace<'_>>)> {
         let range = initial.bytes.start as usize..initial.bytes.end as usize;
         let bytes = self.artifact.data.get(range.clone())?;
         let place = (self.artifact.data_range.start + range.start) as u64;

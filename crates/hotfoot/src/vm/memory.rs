@@ -3,7 +3,6 @@
 //! See [`hotfoot_abi::tunables`] for the picture. Invariant S5: between `base` and `base + byte_len` everything is
 //! mapped readable and writable; from there to the end of reservation and guard nothing is.
 
-use std::fs::File;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use hotfoot_abi::tunables::{MemoryShape, Tunables};
 use hotfoot_abi::vmctx::VmMemory;
 use hotfoot_artifact::{MAPPED_LEN, MemoryType};
 
+use super::code::FilePlace;
 use super::image::MemoryImage;
 use super::shared::SharedLinearMemory;
 use super::sys::mmap::Mmap;
@@ -138,7 +138,7 @@ impl LinearMemory {
     ///
     /// # Errors
     /// When the host refuses; the memory must then not be used.
-    fn map_initial(&mut self, bytes: Range<usize>, (file, place): (&File, u64)) -> Result<Range<usize>> {
+    fn map_initial(&mut self, bytes: Range<usize>, (file, place): FilePlace<'_>) -> Result<Range<usize>> {
         let page = page::size();
         let pages = bytes.start.next_multiple_of(page)..bytes.end / page * page;
         let place = place + (pages.start - bytes.start) as u64;
@@ -321,7 +321,7 @@ impl MemoryData {
     ///
     /// # Errors
     /// When the host refuses a mapping; the memory must then not be used.
-    pub fn begin_with(&mut self, start: u64, bytes: &[u8], file: Option<(&File, u64)>) -> Result<bool> {
+    pub fn begin_with(&mut self, start: u64, bytes: &[u8], file: Option<FilePlace<'_>>) -> Result<bool> {
         let (Backing::Own(memory), Some(file)) = (&mut self.memory, file) else { return Ok(self.write(start, bytes)) };
         let place = usize::try_from(start).ok().and_then(|start| Some(start..start.checked_add(bytes.len())?));
         let Some(place) = place.filter(|place| place.end <= memory.byte_len) else { return Ok(false) };

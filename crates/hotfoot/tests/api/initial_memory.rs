@@ -61,7 +61,7 @@ fn what_is_mapped_is_what_would_have_been_copied() {
         let engine = Engine::new(Config::new().memory_init_cow(cow).memory_reservation(reservation)).unwrap();
         let compiled = Module::new(&engine, module()).unwrap();
         std::fs::write(&dir, compiled.serialize().unwrap()).unwrap();
-        // SAFETY: an artifact of this engine.
+        // SAFETY: S6, an artifact of this engine, which nobody changes.
         let read = unsafe { Module::deserialize_file(&engine, &dir) }.unwrap();
         for module in [compiled, read] {
             let mut store = Store::new(&engine, ());
