@@ -4,7 +4,7 @@
 //! meet in machine code that reads and writes the structures described here. Everything both sides must agree on
 //! lives in this crate and nowhere else: the layout of the VM context ([`vmctx`]), the functions compiled code may
 //! call ([`builtin`]), how values cross a call ([`call`]), how an exception reaches its handler ([`exception`]), how
-//! garbage-collected objects lie in memory ([`gc`]), what stands for a function that is not compiled yet ([`stub`]), why code stops ([`trap`]) and which address-space promises the code
+//! garbage-collected objects lie in memory ([`gc`]), what fuel is consumed for ([`fuel`]), what stands for a function that is not compiled yet ([`stub`]), why code stops ([`trap`]) and which address-space promises the code
 //! relies on ([`tunables`]).
 //!
 //! Invariant: no dependencies, no `unsafe`, and every offset is computed from a `repr(C)` structure, never typed.
@@ -13,6 +13,7 @@
 pub mod builtin;
 pub mod call;
 pub mod exception;
+pub mod fuel;
 pub mod gc;
 pub mod stub;
 pub mod trap;

@@ -449,6 +449,7 @@ mod tests {
         let elsewhere = [
             "strategy",              // There is one compiler.
             "consume_fuel",          // Of no use before the host gives fuel.
+            "operator_cost",         // Likewise.
             "epoch_interruption",    // Likewise; `--timeout` stops programs.
             "artifact_key",          // A secret.
             "cache",                 // `hotfoot cache`, `--no-cache`.

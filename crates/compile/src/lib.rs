@@ -33,6 +33,7 @@ mod validate;
 use std::path::PathBuf;
 
 use cranelift_codegen::isa::OwnedTargetIsa;
+use hotfoot_abi::fuel::OperatorCost;
 use hotfoot_abi::tunables::Tunables;
 use hotfoot_artifact::Header;
 pub use wasmparser::WasmFeatures;
@@ -65,6 +66,8 @@ pub struct Options {
     pub features: WasmFeatures,
     /// What the runtime promises about memories.
     pub tunables: Tunables,
+    /// What operators cost, where code consumes fuel.
+    pub operator_cost: OperatorCost,
     /// How hard to work on the code.
     pub opt_level: OptLevel,
     /// Give every NaN that arithmetic makes the same bits.
@@ -89,6 +92,7 @@ impl Default for Options {
         Options {
             features: WasmFeatures::default(),
             tunables: Tunables::default(),
+            operator_cost: OperatorCost::new(),
             opt_level: OptLevel::default(),
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,

@@ -186,6 +186,9 @@ pub(crate) fn recorded(isa: &dyn isa::TargetIsa, options: &Options) -> (Vec<Stri
     settings.push(format!("relaxed_simd_deterministic={}", options.relaxed_simd_deterministic));
     settings.push(format!("debug_info={}", options.debug_info));
     settings.push(format!("inlining={}", options.inlining));
+    if options.tunables.consume_fuel {
+        settings.push(format!("operator_cost={}", options.operator_cost));
+    }
     settings.sort();
     let extensions = isa.isa_flags().into_iter().filter(|setting| setting.as_bool() == Some(true));
     let mut extensions: Vec<String> = extensions.map(|setting| setting.name.to_owned()).collect();

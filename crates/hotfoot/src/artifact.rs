@@ -84,6 +84,9 @@ impl Engine {
     }
 }
 
+/// Begins the setting that says what operators cost.
+const OPERATOR_COST: &str = "operator_cost=";
+
 /// Compares what code assumes with this machine and the engine's settings.
 pub(crate) fn check_compatible(engine: &Engine, header: &Header) -> Result<(), IncompatibleArtifact> {
     let expected = std::env::consts::ARCH;
@@ -93,6 +96,14 @@ pub(crate) fn check_compatible(engine: &Engine, header: &Header) -> Result<(), I
     if header.tunables != *engine.tunables() {
         let (found, expected) = (format!("{:?}", header.tunables), format!("{:?}", engine.tunables()));
         return Err(IncompatibleArtifact::Tunables { found, expected });
+    }
+    if header.tunables.consume_fuel {
+        let expected = format!("{OPERATOR_COST}{}", engine.config().operator_costs());
+        let found = header.settings.iter().find(|setting| setting.starts_with(OPERATOR_COST));
+        if found != Some(&expected) {
+            let found = found.map_or(OPERATOR_COST, String::as_str).to_owned();
+            return Err(IncompatibleArtifact::Setting { found, expected });
+        }
     }
     for (name, expected) in engine.config().asked_settings() {
         let value_of = |setting: &&String| setting.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));

@@ -254,6 +254,7 @@ fn new_compiler(config: &Config) -> Result<Compiler> {
     let options = Options {
         features: features(&config.features),
         tunables: config.tunables,
+        operator_cost: config.operator_costs().clone(),
         opt_level,
         nan_canonicalization: config.nan_canonicalization,
         relaxed_simd_deterministic: config.relaxed_simd_deterministic,

@@ -13,7 +13,9 @@ pub use pooling::PoolingAllocationConfig;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use hotfoot_abi::fuel::OperatorCost;
 use hotfoot_abi::tunables::{Tunables, WASM_PAGE_SIZE};
 
 use crate::cache::Cache;
@@ -145,6 +147,8 @@ const MEMORIES_THAT_FIT: u64 = 64;
 pub struct Config {
     pub(crate) features: Features,
     pub(crate) tunables: Tunables,
+    /// What operators cost, if not the default.
+    pub(crate) operator_cost: Option<Arc<OperatorCost>>,
     reservation_was_set: bool,
     pub(crate) opt_level: OptLevel,
     pub(crate) target: Option<String>,
@@ -256,6 +260,7 @@ impl Config {
         Config {
             features: Features::default(),
             tunables: Tunables::default(),
+            operator_cost: None,
             reservation_was_set: false,
             opt_level: OptLevel::default(),
             target: None,

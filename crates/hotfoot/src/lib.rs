@@ -90,6 +90,7 @@ pub use externs::{Export, Extern};
 pub use func::Func;
 pub use global::Global;
 pub use hooks::{CallHook, UpdateDeadline};
+pub use hotfoot_abi::fuel::{OperatorCost, VariableOperatorCost};
 pub use i31::I31;
 pub use instance::{Instance, InstancePre};
 pub use interrupt::{InterruptHandle, interrupted};

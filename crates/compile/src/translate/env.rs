@@ -5,6 +5,7 @@ use std::path::Path;
 use cranelift_codegen::ir::{AbiParam, ArgumentPurpose, Signature, Type, types};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use hotfoot_abi::builtin::{Builtin, Ty};
+use hotfoot_abi::fuel::OperatorCost;
 use hotfoot_abi::tunables::Tunables;
 use hotfoot_artifact::{FuncType, HeapType, ValType};
 
@@ -23,6 +24,8 @@ pub(crate) struct Env<'a> {
     pub(crate) simple_isa: &'a dyn TargetIsa,
     pub(crate) module: &'a Module,
     pub(crate) tunables: Tunables,
+    /// What operators cost, where code consumes fuel.
+    pub(crate) operator_cost: &'a OperatorCost,
     /// What may be inlined, if anything.
     pub(crate) inlinees: Option<Inlinees<'a>>,
     /// Relaxed SIMD instructions do the same on every host.

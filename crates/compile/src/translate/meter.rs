@@ -2,7 +2,8 @@
 //!
 //! Fuel lives in the target's pinned register while compiled code runs, so charging it is a subtraction and calls pass it
 //! on for nothing; the trampolines to and from the host move it to the store and back. What operators cost is summed up
-//! and charged where a straight run of them ends, so what a program has consumed depends on the program only.
+//! and charged where a straight run of them ends, so what a program has consumed depends on the program only. For bytes of
+//! memories and elements of tables, the runtime charges; for elements of arrays, code does.
 //!
 //! Whether fuel is used up, or a new epoch has begun, is looked at where every endless computation passes again and
 //! again: at the head of a loop, and at the start of each function that calls another. A function that does neither
@@ -11,27 +12,28 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use hotfoot_abi::builtin::Builtin;
+use hotfoot_abi::fuel::{OperatorCost, VariableOperatorCost};
 use hotfoot_abi::vmctx::offsets;
 use wasmparser::{FunctionBody, Operator, OperatorsReader};
 
 use super::Translator;
 use crate::Error;
 
-/// Fuel that an operator costs. Those that only say how code is nested, and do nothing, are free.
-fn cost(op: &Operator<'_>) -> i64 {
-    match op {
-        Operator::Nop
-        | Operator::Drop
-        | Operator::Block { .. }
-        | Operator::Loop { .. }
-        | Operator::TryTable { .. }
-        | Operator::Unreachable
-        | Operator::Return
-        | Operator::Else
-        | Operator::End => 0,
-        _ => 1,
-    }
+/// Finds the cost of an operator, in a field of its name.
+macro_rules! find_cost {
+    ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
+        /// Fuel that an operator costs.
+        fn cost(costs: &OperatorCost, op: &Operator<'_>) -> i64 {
+            match op {
+                $(Operator::$op { .. } => costs.$op.into(),)*
+                // Operators of versions of the decoder that are not this one.
+                _ => 1,
+            }
+        }
+    };
 }
+
+wasmparser::for_each_operator!(find_cost);
 
 /// Whether control may go elsewhere, come from elsewhere, or leave compiled code at this operator.
 fn ends_straight_run(op: &Operator<'_>) -> bool {
@@ -107,7 +109,7 @@ impl Translator<'_, '_> {
         if !self.env.tunables.consume_fuel {
             return;
         }
-        self.uncharged += cost(op);
+        self.uncharged += cost(self.env.operator_cost, op);
         if self.uncharged > 0 && ends_straight_run(op) {
             let fuel = self.builder.ins().get_pinned_reg(types::I64);
             let amount = -std::mem::take(&mut self.uncharged);
@@ -115,6 +117,20 @@ impl Translator<'_, '_> {
             let fuel = self.builder.ins().iadd(fuel, amount);
             self.builder.ins().set_pinned_reg(fuel);
         }
+    }
+
+    /// Notes what an operator costs besides, for each of `count` elements.
+    pub(super) fn charge_elements(&mut self, count: Value, cost: impl FnOnce(&VariableOperatorCost) -> u8) {
+        let cost = cost(&self.env.operator_cost.variable);
+        if !self.env.tunables.consume_fuel || cost == 0 {
+            return;
+        }
+        let count = self.extend_index(count);
+        let cost = self.iconst(types::I64, cost.into());
+        let amount = self.builder.ins().imul(count, cost);
+        let fuel = self.builder.ins().get_pinned_reg(types::I64);
+        let fuel = self.builder.ins().isub(fuel, amount);
+        self.builder.ins().set_pinned_reg(fuel);
     }
 
     /// Goes on only with fuel that is not used up, in an epoch that may still run.

@@ -137,6 +137,7 @@ unsafe extern "C" fn memory_grow(context: *mut VmContext, memory: u32, delta: u6
     unsafe {
         guard_store(context, GROW_FAILED, |store| {
             let memory = store.as_ref().instance((*context).instance).memory(memory);
+            (*store.as_ptr()).charge_fuel(delta, |cost| cost.memory_grow_per_page)?;
             VmStore::grow_memory(store, memory, delta, Asker::Guest).map(grown)
         })
     }
@@ -157,7 +158,7 @@ unsafe extern "C" fn memory_fill(context: *mut VmContext, memory: u32, dst: u64,
         guard(context, 0, |store, instance| {
             let memory = store.instance(instance).memory(memory);
             let end = check_end(store, memory, dst, len)?;
-            store.charge_fuel(len)?;
+            store.charge_fuel(len, |cost| cost.memory_fill_per_byte)?;
             let target = store.memory_mut(memory).prepare(dst..end).ok_or(Trap::MemoryOutOfBounds)?;
             let races = store.memory(memory).shared().is_some();
             for start in (0..len as usize).step_by(BULK_CHUNK) {
@@ -186,7 +187,7 @@ unsafe extern "C" fn memory_copy(
             let (to, from) = (instance.memory(dst_memory), instance.memory(src_memory));
             check_end(store, from, src, len)?;
             let end = check_end(store, to, dst, len)?;
-            store.charge_fuel(len)?;
+            store.charge_fuel(len, |cost| cost.memory_copy_per_byte)?;
             let source = store.memory(from).base().add(src as usize);
             let target = store.memory_mut(to).prepare(dst..end).ok_or(Trap::MemoryOutOfBounds)?;
             let races = [to, from].iter().any(|memory| store.memory(*memory).shared().is_some());
@@ -217,7 +218,7 @@ unsafe extern "C" fn memory_init(
     unsafe {
         guard(context, 0, |store, instance| {
             store.memory_init(instance, memory, segment, dst, src.into(), len.into())?;
-            store.charge_fuel(len.into()).map(|()| 1)
+            store.charge_fuel(len.into(), |cost| cost.memory_init_per_byte).map(|()| 1)
         })
     }
 }
@@ -237,6 +238,7 @@ unsafe extern "C" fn table_grow(context: *mut VmContext, table: u32, delta: u64,
     unsafe {
         guard_store(context, GROW_FAILED, |store| {
             let table = store.as_ref().instance((*context).instance).table(table);
+            (*store.as_ptr()).charge_fuel(delta, |cost| cost.table_grow_per_element)?;
             VmStore::grow_table(store, table, delta, element, Asker::Guest).map(grown)
         })
     }
@@ -249,7 +251,7 @@ unsafe extern "C" fn table_fill(context: *mut VmContext, table: u32, dst: u64, e
             let table = store.instance(instance).table(table);
             let filled = store.tables[table as usize].fill(dst, element, len);
             VmStore::trap_unless(filled, TrapCode::TableOutOfBounds)?;
-            store.charge_fuel(len).map(|()| 1)
+            store.charge_fuel(len, |cost| cost.table_fill_per_element).map(|()| 1)
         })
     }
 }
@@ -271,7 +273,7 @@ unsafe extern "C" fn table_copy(
             let table = |index: u32| NonNull::new_unchecked(tables.add(index as usize));
             let copied = TableData::copy(table(to), dst, table(from), src, len);
             VmStore::trap_unless(copied, TrapCode::TableOutOfBounds)?;
-            store.charge_fuel(len).map(|()| 1)
+            store.charge_fuel(len, |cost| cost.table_copy_per_element).map(|()| 1)
         })
     }
 }
@@ -288,7 +290,7 @@ unsafe extern "C" fn table_init(
     unsafe {
         guard(context, 0, |store, instance| {
             store.table_init(instance, table, segment, dst, src.into(), len.into())?;
-            store.charge_fuel(len.into()).map(|()| 1)
+            store.charge_fuel(len.into(), |cost| cost.table_init_per_element).map(|()| 1)
         })
     }
 }

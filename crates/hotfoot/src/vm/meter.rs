@@ -12,6 +12,7 @@ use std::num::NonZeroU64;
 use std::ptr::NonNull;
 
 use anyhow::{Result, ensure};
+use hotfoot_abi::fuel::VariableOperatorCost;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::VmContext;
 
@@ -79,10 +80,12 @@ impl VmStore {
         self.ctx.fuel += amount as i64;
     }
 
-    /// Consumes fuel for work of the runtime's that the guest asked for.
-    pub(super) fn charge_fuel(&mut self, amount: u64) -> Result<()> {
+    /// Consumes fuel for each byte, page or element that the guest asks the runtime to work on.
+    #[inline]
+    pub(super) fn charge_fuel(&mut self, count: u64, cost: impl FnOnce(&VariableOperatorCost) -> u8) -> Result<()> {
         if self.watches.has(Watches::FUEL) {
-            let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+            let cost = cost(&self.engine.config().operator_costs().variable);
+            let amount = i64::try_from(count.saturating_mul(cost.into())).unwrap_or(i64::MAX);
             self.ctx.fuel = self.ctx.fuel.saturating_sub(amount);
             self.settle_fuel()?;
         }

@@ -24,6 +24,7 @@ mod meters;
 mod modules;
 mod native_debugging;
 mod objects;
+mod operator_costs;
 mod page_sizes;
 mod panics;
 mod profiling;

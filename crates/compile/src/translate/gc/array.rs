@@ -104,12 +104,14 @@ impl Translator<'_, '_> {
 
     pub(super) fn array_new(&mut self, ty: u32) {
         let (value, len) = self.pop2();
+        self.charge_elements(len, |cost| cost.array_new_per_element);
         let value = self.canonical(value);
         self.make_filled(ty, value, len);
     }
 
     pub(super) fn array_new_default(&mut self, ty: u32) {
         let len = self.pop();
+        self.charge_elements(len, |cost| cost.array_new_default_per_element);
         let value = self.zero(clif_type(self.array_element(ty).storage.unpack()));
         self.make_filled(ty, value, len);
     }
@@ -132,6 +134,10 @@ impl Translator<'_, '_> {
     /// `array.new_data` and `array.new_elem`.
     pub(super) fn array_new_segment(&mut self, builtin: Builtin, ty: u32, segment: u32) {
         let (start, len) = self.pop2();
+        self.charge_elements(len, |cost| match builtin {
+            Builtin::ArrayNewData => cost.array_new_data_per_element,
+            _ => cost.array_new_elem_per_element,
+        });
         let (number, segment) = (self.number(ty), self.number(segment));
         let made = self.call_builtin(builtin, &[number, segment, start, len]);
         let made = made.expect("making an array has a result");
@@ -142,12 +148,17 @@ impl Translator<'_, '_> {
     pub(super) fn array_init(&mut self, builtin: Builtin, segment: u32) {
         let (from, len) = self.pop2();
         let (array, to) = self.pop2();
+        self.charge_elements(len, |cost| match builtin {
+            Builtin::ArrayInitData => cost.array_init_data_per_element,
+            _ => cost.array_init_elem_per_element,
+        });
         let segment = self.number(segment);
         self.call_builtin(builtin, &[array, segment, to, from, len]);
     }
 
     pub(super) fn array_copy(&mut self) {
         let (from_array, from, len) = self.pop3();
+        self.charge_elements(len, |cost| cost.array_copy_per_element);
         let (to_array, to) = self.pop2();
         self.call_builtin(Builtin::ArrayCopy, &[to_array, to, from_array, from, len]);
     }
@@ -155,6 +166,7 @@ impl Translator<'_, '_> {
     pub(super) fn array_fill(&mut self, ty: u32) {
         let (at, value, len) = self.pop3();
         let array = self.pop();
+        self.charge_elements(len, |cost| cost.array_fill_per_element);
         let element = self.array_element(ty);
         if storage(element.storage) == Storage::V128 {
             return self.fill_vectors(element, array, at, value, len);
