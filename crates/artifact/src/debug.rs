@@ -7,6 +7,9 @@
 //!
 //! Addresses in a module's DWARF count from the start of the code section's contents.
 
+/// The custom section that names the file with a module's debug information, if the module has none itself.
+pub const EXTERNAL_DEBUG_INFO: &str = "external_debug_info";
+
 /// A module's debug information, to be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DebugInfo {

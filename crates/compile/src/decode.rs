@@ -9,8 +9,8 @@ use cranelift_codegen::ir::Type;
 use hotfoot_abi::gc::StructLayout;
 use hotfoot_abi::vmctx::{Counts, VmLayout};
 use hotfoot_artifact::{
-    ConstExpr, ConstOp, DebugInfo, EntityIndex, EntityType, Export, FuncType, FunctionName, GlobalType, INLINED,
-    Import, MemoryType, ModuleInfo, StructType, TableType, ValType,
+    ConstExpr, ConstOp, DebugInfo, EXTERNAL_DEBUG_INFO, EntityIndex, EntityType, Export, FuncType, FunctionName,
+    GlobalType, INLINED, Import, MemoryType, ModuleInfo, StructType, TableType, ValType,
 };
 use wasmparser::{
     ExternalKind, FuncToValidate, FunctionBody, KnownCustom, Parser, Payload, TableInit, TypeRef, ValidPayload,
@@ -215,7 +215,7 @@ impl Module {
                 }
             }
             Payload::CodeSectionStart { unchecked_range, .. } => self.debug.code_start = unchecked_range.start as u32,
-            Payload::CustomSection(section) if section.name().starts_with(".debug_") => {
+            Payload::CustomSection(section) if is_debug_info(section.name()) => {
                 self.debug.sections.push((section.name().to_owned(), section.data().to_vec()));
             }
             Payload::CustomSection(section) => match section.as_known() {
@@ -364,4 +364,9 @@ fn global_type(types: &Types, ty: wasmparser::GlobalType, offset: u64) -> Result
         return Err(Error::unsupported("shared globals", offset));
     }
     Ok(GlobalType { content: types.val_type(ty.content_type, offset)?, mutable: ty.mutable })
+}
+
+/// Whether a custom section has DWARF, or names the file that has it.
+fn is_debug_info(section: &str) -> bool {
+    section.starts_with(".debug_") || section == EXTERNAL_DEBUG_INFO
 }

@@ -104,7 +104,7 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn new_observed(engine: &Engine, bytes: impl AsRef<[u8]>, observer: &dyn CompileObserver) -> Result<Module> {
-        Module::compiled(engine, bytes.as_ref(), to_binary, observer).map(|(module, _)| module)
+        Module::compiled(engine, bytes.as_ref(), to_binary, observer, None).map(|(module, _)| module)
     }
 
     /// Compiles a module in the binary format.
@@ -112,32 +112,33 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn from_binary(engine: &Engine, binary: &[u8]) -> Result<Module> {
-        Module::compiled(engine, binary, |binary| Ok(binary.into()), &()).map(|(module, _)| module)
+        Module::compiled(engine, binary, |binary| Ok(binary.into()), &(), None).map(|(module, _)| module)
     }
 
-    /// What is compiled from these bytes, from the cache if it is there; and its key in the cache.
+    /// What is compiled from these bytes, of a file if one is given, from the cache if it is there; and its key in the cache.
     fn compiled(
         engine: &Engine,
         bytes: &[u8],
         to_binary: fn(&[u8]) -> Result<Cow<'_, [u8]>>,
         observer: &dyn CompileObserver,
+        origin: Option<&Path>,
     ) -> Result<(Module, Option<CacheKey>)> {
         let config = engine.config();
         let cache = usable_cache(config).map(|cache| (cache, CacheKey::new(config, bytes)));
         let key = cache.map(|(_, key)| key);
-        if let Some(module) = cache.and_then(|(cache, key)| Module::from_cache(engine, cache, &key)) {
+        if let Some(module) = cache.and_then(|(cache, key)| Module::from_cache(engine, cache, &key, origin)) {
             return Ok((module, key));
         }
         let binary = &*to_binary(bytes)?;
         if config.lazy_compilation
             && config.emit_clif.is_none()
             && !config.describes_code()
-            && let Some(module) = Module::compiled_lazily(engine, binary, cache)?
+            && let Some(module) = Module::compiled_lazily(engine, binary, cache, origin)?
         {
             return Ok((module, key));
         }
         let artifact = engine.compile_to_artifact(binary, observer)?;
-        let module = Module::from_own_artifact(engine, &artifact)?;
+        let module = Module::from_own_artifact(engine, &artifact, origin)?;
         if let Some((cache, key)) = cache {
             // A module that cannot be kept can be used all the same.
             let _ = cache.store(&key, &artifact);
@@ -145,15 +146,21 @@ impl Module {
         Ok((module, key))
     }
 
-    fn from_cache(engine: &Engine, cache: &Cache, key: &CacheKey) -> Option<Module> {
+    fn from_cache(engine: &Engine, cache: &Cache, key: &CacheKey, origin: Option<&Path>) -> Option<Module> {
         cache.load(key, |file, check_body| {
             let check_body = check_body || engine.config().verify_artifact_files;
-            Module::from_foreign_code(engine, ModuleCode::from_file(file)?, check_body)
+            let code = ModuleCode::from_file(file)?.with_origin(origin);
+            Module::from_foreign_code(engine, code, check_body)
         })
     }
 
     /// Validates a module, and compiles its functions when they are called. `None` where the system does not allow it.
-    fn compiled_lazily(engine: &Engine, binary: &[u8], cache: Option<(&Cache, CacheKey)>) -> Result<Option<Module>> {
+    fn compiled_lazily(
+        engine: &Engine,
+        binary: &[u8],
+        cache: Option<(&Cache, CacheKey)>,
+        origin: Option<&Path>,
+    ) -> Result<Option<Module>> {
         let lazy = engine.compiler()?.compile_lazily(binary);
         let mut lazy = lazy.map_err(|error| explain(error, binary, engine.config().features))?;
         if lazy.function_count() == 0 {
@@ -173,7 +180,7 @@ impl Module {
         let demand = lazy::Demand::new(lazy, sign, keep);
         let shared = demand.shared().clone();
         let Ok(code) = ModuleCode::lazy_from_skeleton(&skeleton, Box::new(demand)) else { return Ok(None) };
-        let module = Module::from_code(engine, code)?;
+        let module = Module::from_code(engine, code.with_origin(origin))?;
         let started = shared.start(module.code(), engine.config().parallel_compilation);
         Ok(started.is_ok().then_some(module))
     }
@@ -204,13 +211,13 @@ impl Module {
         let (cache, state) = (usable_cache(config), state_of(&file));
         if let Some((cache, state)) = cache.zip(state)
             && let Some(key) = cache.noted(config, &state)
-            && let Some(module) = Module::from_cache(engine, cache, &key)
+            && let Some(module) = Module::from_cache(engine, cache, &key, Some(path))
         {
             return Ok(module);
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).with_context(cannot_read)?;
-        let (module, key) = Module::compiled(engine, &bytes, to_binary, observer)?;
+        let (module, key) = Module::compiled(engine, &bytes, to_binary, observer, Some(path))?;
         if let Some(((cache, state), key)) = cache.zip(state).zip(key)
             && state_of(&file) == Some(state)
         {

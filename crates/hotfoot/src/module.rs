@@ -1,6 +1,7 @@
 //! A module: compiled code, mapped, and the interface of the WebAssembly module that it came from.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
@@ -54,10 +55,10 @@ impl fmt::Debug for Module {
 }
 
 impl Module {
-    /// Loads an artifact that this engine's compiler made a moment ago.
+    /// Loads an artifact that this engine's compiler made a moment ago, of the module in a file if one is given.
     #[cfg_attr(not(feature = "compile"), allow(dead_code))]
-    pub(crate) fn from_own_artifact(engine: &Engine, bytes: &[u8]) -> Result<Module> {
-        Module::from_code(engine, ModuleCode::from_bytes(bytes)?)
+    pub(crate) fn from_own_artifact(engine: &Engine, bytes: &[u8], origin: Option<&Path>) -> Result<Module> {
+        Module::from_code(engine, ModuleCode::from_bytes(bytes)?.with_origin(origin))
     }
 
     /// Loads an artifact whose origin the caller vouches for; it is read whole and compared with its checksum if

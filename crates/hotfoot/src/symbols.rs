@@ -1,14 +1,20 @@
 //! Source lines of a guest's code, from the DWARF that its module carries.
 //!
 //! DWARF is the guest's, so it may be anything: what does not make sense gives no symbols. It is read when someone asks for
-//! the first time, unit by unit as they are needed, and kept by the module.
+//! the first time, unit by unit as they are needed, and kept by the module. Some of it, or all, may lie in files beside the
+//! module's ([`beside`]).
+
+mod beside;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use addr2line::Context;
-use addr2line::gimli::{Dwarf, EndianSlice, Error, LittleEndian, SectionId};
+use addr2line::gimli::{Dwarf, DwarfPackage, EndianSlice, Error, LittleEndian, SectionId};
+use addr2line::{Context, LookupContinuation, LookupResult};
 use hotfoot_artifact::DebugSections;
+
+pub use self::beside::Beside;
+use self::beside::{DebugFile, section};
 
 /// Whether backtraces name source lines; see
 /// [`Config::wasm_backtrace_details`](crate::Config::wasm_backtrace_details).
@@ -69,45 +75,74 @@ impl fmt::Display for FrameSymbol {
     }
 }
 
-/// DWARF that is read where it lies.
-type SliceContext<'a> = Context<EndianSlice<'a, LittleEndian>>;
+/// DWARF that is read where it lies, and the package of what was split off it.
+struct Lines<'a> {
+    context: Context<EndianSlice<'a, LittleEndian>>,
+    package: Option<DwarfPackage<EndianSlice<'a, LittleEndian>>>,
+}
 
 /// A module's debug information, parsed as far as it was asked for.
 pub struct Symbols<'a> {
     code_start: u64,
     /// Nothing where the debug information makes no sense. Locked because it is parsed while it is read.
-    context: Mutex<Option<SliceContext<'a>>>,
+    lines: Mutex<Option<Lines<'a>>>,
 }
 
 impl<'a> Symbols<'a> {
-    /// Symbols of a module with this debug information.
-    pub fn new(info: &DebugSections<'a>) -> Symbols<'a> {
-        let load = |id: SectionId| -> Result<EndianSlice<'a, LittleEndian>, Error> {
-            let found = info.sections.iter().find(|(name, _)| *name == id.name());
-            Ok(EndianSlice::new(found.map_or(&[], |(_, bytes)| bytes), LittleEndian))
-        };
-        let context = Dwarf::load(load).and_then(Context::from_dwarf).ok();
-        Symbols { code_start: info.code_start.into(), context: Mutex::new(context) }
+    /// Symbols of a module with this debug information, and of what is in files beside the module's.
+    pub fn new(info: &DebugSections<'a>, beside: &'a Beside) -> Symbols<'a> {
+        Symbols { code_start: info.code_start.into(), lines: Mutex::new(Lines::new(info, beside).ok()) }
     }
 
     /// File, line and column (or 0) at a place in the module, whatever was inlined there.
     pub fn line_at(&self, module_offset: usize) -> Option<(String, u32, u32)> {
         let address = (module_offset as u64).checked_sub(self.code_start)?;
-        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
-        let location = context.as_ref()?.find_location(address).ok()??;
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.as_ref()?.line_at(address)
+    }
+
+    /// The functions at a place in the module, the innermost inlined one first; none where the debug information makes no
+    /// sense.
+    pub fn at(&self, module_offset: usize) -> Vec<FrameSymbol> {
+        let Some(address) = (module_offset as u64).checked_sub(self.code_start) else { return Vec::new() };
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.as_ref().and_then(|lines| lines.functions_at(address)).unwrap_or_default()
+    }
+}
+
+impl<'a> Lines<'a> {
+    fn new(info: &DebugSections<'a>, beside: &'a Beside) -> Result<Lines<'a>, Error> {
+        let slice = |bytes: &'a [u8]| -> Result<_, Error> { Ok(EndianSlice::new(bytes, LittleEndian)) };
+        let own = |name: &str| match &beside.main {
+            Some(file) => file.section(name),
+            None => section(info, name),
+        };
+        let context = Context::from_dwarf(Dwarf::load(|id: SectionId| slice(own(id.name())))?)?;
+        let load = |file: &'a DebugFile| {
+            let split = |id: SectionId| slice(id.dwo_name().map_or(&[], |name| file.section(name)));
+            // One that cannot be read is as good as none.
+            DwarfPackage::load(split, EndianSlice::new(&[], LittleEndian)).ok()
+        };
+        Ok(Lines { context, package: beside.package.as_ref().and_then(load) })
+    }
+
+    fn line_at(&self, address: u64) -> Option<(String, u32, u32)> {
+        let location = self.context.find_location(address).ok()??;
         Some((location.file?.to_owned(), location.line.filter(|line| *line > 0)?, location.column.unwrap_or(0)))
     }
 
-    /// The functions at a place in the module, the innermost inlined one first.
-    pub fn at(&self, module_offset: usize) -> Vec<FrameSymbol> {
-        self.look_up(module_offset).unwrap_or_default()
-    }
-
-    /// `None` where the debug information makes no sense.
-    fn look_up(&self, module_offset: usize) -> Option<Vec<FrameSymbol>> {
-        let address = (module_offset as u64).checked_sub(self.code_start)?;
-        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut frames = context.as_ref()?.find_frames(address).skip_all_loads().ok()?;
+    fn functions_at(&self, address: u64) -> Option<Vec<FrameSymbol>> {
+        let mut lookup = self.context.find_frames(address);
+        let frames = loop {
+            match lookup {
+                LookupResult::Output(frames) => break frames,
+                LookupResult::Load { load, continuation } => {
+                    let find = |package: &DwarfPackage<_>| package.find_cu(load.dwo_id, &load.parent).ok()?;
+                    lookup = continuation.resume(self.package.as_ref().and_then(find).map(Arc::new));
+                }
+            }
+        };
+        let mut frames = frames.ok()?;
         let mut symbols = Vec::new();
         while symbols.len() < MAX_INLINED
             && let Ok(Some(frame)) = frames.next()

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
@@ -15,7 +15,7 @@ use super::lazy::{LazyCode, Places, Supplier};
 use super::sys::{arch, memfd, mmap::Mmap, page};
 use crate::engine::Engine;
 use crate::module::Module;
-use crate::symbols::Symbols;
+use crate::symbols::{Beside, Symbols};
 
 /// A file, and an offset in it.
 pub type FilePlace<'a> = (&'a File, u64);
@@ -28,7 +28,11 @@ pub type FilePlace<'a> = (&'a File, u64);
 pub struct ModuleCode {
     /// Slices of `map`; the lifetime is a promise that the mapping is not dropped before.
     artifact: Artifact<'static>,
-    /// Made when someone asks for a source line; slices of `map`, too.
+    /// The file that the module comes from, beside which there may be debug information.
+    origin: Option<PathBuf>,
+    /// Such files, when they have been looked for.
+    beside: OnceLock<Box<Beside>>,
+    /// Made when someone asks for a source line; slices of `map` and `beside`.
     symbols: OnceLock<Option<Symbols<'static>>>,
     text: Range<usize>,
     len: usize,
@@ -125,7 +129,13 @@ impl ModuleCode {
         }
         let start = map.base().as_ptr() as usize + in_file.start;
         let text = start..start + in_file.len();
-        Ok(ModuleCode { artifact, symbols: OnceLock::new(), text, len, map, file: None, lazy: None })
+        let (beside, symbols) = (OnceLock::new(), OnceLock::new());
+        Ok(ModuleCode { artifact, origin: None, beside, symbols, text, len, map, file: None, lazy: None })
+    }
+
+    /// Says of which file this was made.
+    pub fn with_origin(self, origin: Option<&Path>) -> ModuleCode {
+        ModuleCode { origin: origin.map(Path::to_owned), ..self }
     }
 
     /// The tables.
@@ -133,9 +143,17 @@ impl ModuleCode {
         &self.artifact
     }
 
-    /// Source lines, if the module has debug information. All that they give out is copied, so none of it outlives the map.
+    /// Source lines, if the module has debug information, itself or beside the file that it comes from. All that they give
+    /// out is copied, so none of it outlives the map.
     pub fn symbols(&self) -> Option<&Symbols<'static>> {
-        self.symbols.get_or_init(|| self.artifact.debug_info().as_ref().map(Symbols::new)).as_ref()
+        let symbols = || {
+            let info = self.artifact.debug_info()?;
+            let find = || self.origin.as_deref().map(|origin| Beside::find(origin, &info)).unwrap_or_default();
+            let beside: *const Beside = &raw const **self.beside.get_or_init(|| Box::new(find()));
+            // SAFETY: S6, boxed, set once, and dropped with this, as the mapping is.
+            Some(Symbols::new(&info, unsafe { &*beside }))
+        };
+        self.symbols.get_or_init(symbols).as_ref()
     }
 
     /// What a module has whose functions are compiled when they are called.
@@ -259,7 +277,7 @@ impl Module {
     pub unsafe fn deserialize_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Module> {
         let path = path.as_ref();
         let load = || {
-            let code = ModuleCode::from_file(&File::open(path)?)?;
+            let code = ModuleCode::from_file(&File::open(path)?)?.with_origin(Some(path));
             Module::from_foreign_code(engine, code, engine.config().verify_artifact_files)
         };
         load().with_context(|| format!("cannot load {}", path.display()))

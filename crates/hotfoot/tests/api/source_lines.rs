@@ -1,5 +1,7 @@
 //! Backtraces that name the guest's source, and debug information that is not what it should be.
 
+use std::path::Path;
+
 use hotfoot::{Config, Engine, FrameSymbol, Instance, Module, Store, WasmBacktrace, WasmBacktraceDetails};
 
 /// Made from `divide.c`, which lies beside it.
@@ -67,4 +69,109 @@ fn damaged_debug_information_is_survived() {
         assert!(!backtrace.to_string().is_empty());
     }
     assert!(tried > 50, "{tried} of 200 were modules");
+}
+
+/// The functions and lines of both frames of a module in a file.
+fn places_of_file(engine: &Engine, file: &Path) -> [Vec<(String, String, u32)>; 2] {
+    let is_artifact = Engine::detect_precompiled_file(file).unwrap().is_some();
+    let module = match is_artifact {
+        // SAFETY: S6, made by this test.
+        true => unsafe { Module::deserialize_file(engine, file) },
+        false => Module::from_file(engine, file),
+    };
+    let mut store = Store::new(engine, ());
+    let instance = Instance::new(&mut store, &module.unwrap(), &[]).unwrap();
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run").unwrap();
+    let error = run.call(&mut store, 0).unwrap_err();
+    let backtrace = error.downcast_ref::<WasmBacktrace>().unwrap();
+    let [compute, run] = backtrace.frames() else { panic!("{backtrace}") };
+    [compute, run].map(|frame| {
+        let places = places(frame.symbols()).into_iter();
+        places.map(|(name, file, line)| (name.to_owned(), file.to_owned(), line)).collect()
+    })
+}
+
+fn all_places() -> [Vec<(String, String, u32)>; 2] {
+    let place = |name: &str, line| (name.to_owned(), "divide.c".to_owned(), line);
+    [vec![place("divide", 7), place("compute", 13)], vec![place("run", 17)]]
+}
+
+/// A module without its custom sections, and with this one instead.
+fn with_section(wasm: &[u8], name: &str, contents: &[u8]) -> Vec<u8> {
+    let mut stripped = wasm[..8].to_vec();
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        let Some((id, range)) = payload.unwrap().as_section() else { continue };
+        let range = range.start as usize..range.end as usize;
+        if id != 0 {
+            // Debug information counts from the start of the code, wherever that is.
+            stripped.push(id);
+            stripped
+                .extend((0..5).map(|byte| (range.len() >> (7 * byte)) as u8 & 0x7f | if byte < 4 { 0x80 } else { 0 }));
+            stripped.extend_from_slice(&wasm[range]);
+        }
+    }
+    let len = 1 + name.len() + contents.len();
+    stripped.extend([0, u8::try_from(len).unwrap(), name.len() as u8]);
+    stripped.extend_from_slice(name.as_bytes());
+    stripped.extend_from_slice(contents);
+    stripped
+}
+
+#[test]
+fn debug_information_lies_in_the_file_that_the_module_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let (main, debug) = (folder.path().join("main.wasm"), folder.path().join("divide.debug.wasm"));
+    let module = with_section(DIVIDE, "external_debug_info", b"\x11divide.debug.wasm");
+    std::fs::write(&main, &module).unwrap();
+    let engine = Engine::default();
+    assert_eq!(places_of_file(&engine, &main), [vec![], vec![]], "there is no such file yet");
+    std::fs::write(&debug, DIVIDE).unwrap();
+    assert_eq!(places_of_file(&engine, &main), all_places());
+    let artifact = folder.path().join("main.hotfoot");
+    std::fs::write(&artifact, engine.precompile_module(&module).unwrap()).unwrap();
+    assert_eq!(places_of_file(&engine, &artifact), all_places());
+    // The guest cannot name what lies elsewhere.
+    let inner = folder.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    let outside = with_section(DIVIDE, "external_debug_info", b"\x14../divide.debug.wasm");
+    std::fs::write(inner.join("main.wasm"), outside).unwrap();
+    assert_eq!(places_of_file(&engine, &inner.join("main.wasm")), [vec![], vec![]]);
+    for garbage in [&b""[..], b"\0asm", &DIVIDE[..DIVIDE.len() / 2], b"\x7fELF and so on"] {
+        std::fs::write(&debug, garbage).unwrap();
+        show_backtrace(&engine, &main);
+    }
+    std::fs::remove_file(&debug).unwrap();
+    std::fs::create_dir(&debug).unwrap();
+    assert_eq!(places_of_file(&engine, &main), [vec![], vec![]]);
+}
+
+/// With `-gsplit-dwarf`, the module's own sections have lines only; names and what was inlined are in the package.
+#[test]
+fn split_debug_information_lies_in_a_package() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = folder.path().join("split.wasm");
+    std::fs::write(&main, include_bytes!("../../../../tests/cli/data/split.wasm")).unwrap();
+    let engine = Engine::default();
+    let module = Module::from_file(&engine, &main).unwrap();
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[]).unwrap();
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run").unwrap();
+    let error = run.call(&mut store, 0).unwrap_err();
+    let symbols = error.downcast_ref::<WasmBacktrace>().unwrap().frames()[0].symbols();
+    assert_eq!((symbols[0].name(), symbols[0].line()), (None, Some(7)));
+    let package = include_bytes!("../../../../tests/cli/data/split.dwp");
+    std::fs::write(folder.path().join("split.dwp"), package).unwrap();
+    assert_eq!(places_of_file(&engine, &main), all_places());
+    for len in (0..package.len()).step_by(13) {
+        std::fs::write(folder.path().join("split.dwp"), &package[..len]).unwrap();
+        show_backtrace(&engine, &main);
+    }
+}
+
+/// Asks for all that a backtrace shows, whatever it is.
+fn show_backtrace(engine: &Engine, file: &Path) {
+    let mut store = Store::new(engine, ());
+    let instance = Instance::new(&mut store, &Module::from_file(engine, file).unwrap(), &[]).unwrap();
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run").unwrap();
+    assert!(!run.call(&mut store, 0).unwrap_err().downcast_ref::<WasmBacktrace>().unwrap().to_string().is_empty());
 }
