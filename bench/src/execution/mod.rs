@@ -19,6 +19,7 @@ pub mod v8;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
@@ -26,7 +27,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::options::Options;
 use crate::scratch::Scratch;
 use crate::table::{Table, Unit};
-use program::Program;
+use program::{Extent, Program};
 
 /// What one run of a program took and wrote, if that can be known.
 pub struct Run {
@@ -133,35 +134,47 @@ struct Plan<'a> {
     contenders: &'a [Contender],
     /// What follows a program's name in its row's, so that `--only` finds "PROGRAM, SETTING".
     suffix: String,
-    /// In `--quick`, only a sample of the programs.
-    sample: bool,
+    extent: Extent,
     rounds: usize,
+    /// There are fewer rounds of a program that runs long: when so much time is over, but not before so many.
+    enough: (Duration, usize),
 }
 
 /// A table of execution times for each setting, one for each kind of other peers, one of compile times and one of code
 /// sizes.
 pub fn tables(options: &Options) -> Result<Vec<Table>> {
     let (programs, scratch) = (Program::all(options.corpus.as_deref())?, Scratch::new("execution")?);
+    let extent = |usual, quick| match options.only {
+        Some(_) => Extent::All,
+        None if options.quick => quick,
+        None => usual,
+    };
+    let enough = |least| if options.quick { (Duration::from_secs(4), 1) } else { (Duration::from_secs(20), least) };
     let beside = |setting: Setting| Plan {
         name: format!("execution {}", setting.name()),
         setting,
         contenders: &[OURS, PEER],
         suffix: format!(", {}", setting.name()),
-        sample: setting != Setting::Default,
+        extent: match setting {
+            Setting::Default => extent(Extent::All, Extent::Short),
+            _ => extent(Extent::Short, Extent::Sample),
+        },
         rounds: if setting == Setting::Default { options.rounds(9, 3) } else { options.rounds(5, 3) },
+        enough: enough(if setting == Setting::Default { 3 } else { 2 }),
     };
-    let others = |kind: &str, contenders: &'static [Contender], rounds| Plan {
+    let others = |kind: &str, contenders: &'static [Contender], usual, rounds| Plan {
         name: format!("execution, {kind}"),
         setting: Setting::Default,
         contenders,
         suffix: String::new(),
-        sample: true,
+        extent: extent(usual, Extent::Sample),
         rounds,
+        enough: enough(2),
     };
     let mut plans = vec![
         beside(Setting::Default),
-        others("other optimisers", &[OURS, V8, NATIVE], options.rounds(5, 3)),
-        others("quick compilers", &[OURS, BASELINE, INTERPRETER], options.rounds(2, 1)),
+        others("other optimisers", &[OURS, V8, NATIVE], Extent::Short, options.rounds(5, 3)),
+        others("quick compilers", &[OURS, BASELINE, INTERPRETER], Extent::Sample, options.rounds(2, 1)),
     ];
     plans.extend(Setting::ALL.into_iter().skip(1).map(beside));
     let mut tables = Vec::new();
@@ -175,16 +188,17 @@ pub fn tables(options: &Options) -> Result<Vec<Table>> {
 fn execution(options: &Options, plan: &Plan<'_>, programs: &[Program], scratch: &Path) -> Result<Table> {
     let title = "time between bench.start and bench.end";
     let mut table = columns(Table::new(&plan.name, title, Unit::Nanoseconds), plan.contenders, plan.setting);
-    let sample = plan.sample && options.quick;
-    for program in programs.iter().filter(|program| !sample || program.is_in_sample()) {
+    for program in programs.iter().filter(|program| program.extent() <= plan.extent) {
         let row = format!("{}{}", program.name, plan.suffix);
         if options.wants(&plan.name, &row) {
             let samples = times(&mut table, plan, program, scratch).with_context(|| row.clone())?;
             table.row(row, samples);
         }
     }
-    if sample {
-        table.note("With --quick, a sample of the programs.");
+    match plan.extent {
+        Extent::Sample => table.note("Of a corpus, a sample of the programs."),
+        Extent::Short => table.note("Of a corpus, the programs that do not run for ten seconds."),
+        Extent::All => {}
     }
     Ok(table)
 }
@@ -207,7 +221,11 @@ fn times(table: &mut Table, plan: &Plan<'_>, program: &Program, scratch: &Path) 
     }
     let mut times = vec![Vec::new(); sides.len()];
     let mut outputs = vec![None; sides.len()];
-    for _ in 0..plan.rounds {
+    let (start, (enough, least)) = (Instant::now(), plan.enough);
+    for round in 0..plan.rounds {
+        if round >= least && start.elapsed() > enough {
+            break;
+        }
         for (at, contender) in plan.contenders.iter().enumerate() {
             let Some(compiled) = &mut sides[at] else { continue };
             let run = (compiled.run)();

@@ -35,18 +35,31 @@ const COMPILED: [(&str, &str, &[u8]); 6] = [
     ("words", include_str!("../../guests/words.c"), include_bytes!("../../guests/words.wasm")),
 ];
 
+/// How many of the programs: each has those of the ones before it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// Our own, and those that stand for the corpus.
+    Sample,
+    /// All but those that run long.
+    Short,
+    All,
+}
+
 /// Programs of the corpus that stand for all where there is no time for all: of each kind one, none that runs long.
 const SAMPLE: [&str; 9] = [
     "blake3-scalar",
     "bz2",
+    "pulldown-cmark",
     "quicksort",
     "richards",
     "rust-json",
-    "shootout-ctype",
-    "shootout-ed25519",
     "shootout-keccak",
-    "shootout-minicsv",
+    "shootout-switch",
+    "shootout-xchacha20",
 ];
+
+/// Programs of the corpus that run for ten seconds each.
+const LONG: [&str; 2] = ["shootout-ed25519", "shootout-seqhash"];
 
 impl Program {
     /// Our own, and those of a corpus.
@@ -71,9 +84,13 @@ impl Program {
         texts.chain(compiled).collect()
     }
 
-    /// Whether it is one of those that stand for all.
-    pub fn is_in_sample(&self) -> bool {
-        self.dir.is_none() || SAMPLE.contains(&self.name.as_str())
+    /// The least that has it.
+    pub fn extent(&self) -> Extent {
+        match self.name.as_str() {
+            name if LONG.contains(&name) => Extent::All,
+            name if self.dir.is_none() || SAMPLE.contains(&name) => Extent::Sample,
+            _ => Extent::Short,
+        }
     }
 }
 
