@@ -1,9 +1,6 @@
 // What a guest in C is made of: `work`, whose result must be EXPECTED. As WebAssembly it is timed by `bench.start` and
 // `bench.end`, as native code by its own clock: it runs once for each line that it reads, and writes a line of
-// nanoseconds of its thread.
-//
-//   wasm-clang -O2 -nostdlib -fno-builtin -Wl,--no-entry,--strip-all,-z,stack-size=65536 -o NAME.wasm NAME.c
-//   cc -O2 -o NAME NAME.c
+// nanoseconds of its thread. `build.sh` makes the WebAssembly, `execution/native.rs` the native code.
 #include <stdint.h>
 
 static uint64_t work(void);

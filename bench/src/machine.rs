@@ -14,13 +14,16 @@ pub fn describe() -> Vec<(&'static str, String)> {
         Some(format!("{:.0} GiB of memory", kib / 1_048_576.0))
     });
     let load = std::fs::read_to_string("/proc/loadavg").ok().and_then(|text| Some(text.split(' ').next()?.to_owned()));
-    let commit = output("git", &["describe", "--always", "--dirty", "--abbrev=10"]);
+    let commit = match output("git", &["describe", "--always", "--dirty", "--abbrev=10"]) {
+        commit if commit.is_empty() => commit,
+        commit => format!(" ({commit})"),
+    };
     vec![
         ("processor", format!("{} · {threads} threads", processor.unwrap_or_else(|| std::env::consts::ARCH.into()))),
         ("memory", memory.unwrap_or_default()),
         ("system", output("uname", &["-sr"])),
         ("load at the start", load.unwrap_or_default()),
-        ("hotfoot", format!("{} ({commit})", version_of("hotfoot"))),
+        ("hotfoot", format!("{}{commit}", version_of("hotfoot"))),
         ("Wasmtime", version_of("wasmtime")),
         ("wasmi", version_of("wasmi")),
         ("V8", output("node", &["-p", "`${process.versions.v8} (node ${process.versions.node})`"])),
