@@ -25,7 +25,7 @@ use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::offsets;
 use hotfoot_artifact::{FuncType, ValType};
 
-use crate::translate::env::{builtin_signature, clif_type, wasm_signature};
+use crate::translate::env::{builtin_signature, clif_type, trampoline_convention, wasm_signature};
 use crate::translate::trap_code;
 
 /// A trampoline being built.
@@ -212,7 +212,7 @@ pub(crate) fn builtin(
 ) {
     context.clear();
     let shape = builtin.signature();
-    let signature = builtin_signature(builtin, CallConv::Tail);
+    let signature = builtin_signature(builtin, trampoline_convention(builtin));
     let mut trampoline = Trampoline::new(&mut context.func, scratch, isa, signature);
     let arguments = trampoline.params.clone();
     let vmctx = arguments[0];

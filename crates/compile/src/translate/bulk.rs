@@ -3,18 +3,17 @@
 //! Indices and lengths of 32 bits are widened without sign; references travel as the eight bytes of a table element.
 
 use cranelift_codegen::ir::{ExtFuncData, ExternalName, FuncRef, InstBuilder, UserExternalName, Value, types};
-use cranelift_codegen::isa::CallConv;
 use hotfoot_abi::builtin::Builtin;
 
 use super::Translator;
-use super::env::{NAMESPACE_BUILTIN, builtin_signature};
+use super::env::{NAMESPACE_BUILTIN, builtin_signature, trampoline_convention};
 
 impl Translator<'_, '_> {
     pub(super) fn builtin(&mut self, builtin: Builtin) -> FuncRef {
         if let Some(known) = self.builtins[builtin as usize] {
             return known;
         }
-        let signature = self.builder.import_signature(builtin_signature(builtin, CallConv::Tail));
+        let signature = self.builder.import_signature(builtin_signature(builtin, trampoline_convention(builtin)));
         let name = UserExternalName::new(NAMESPACE_BUILTIN, builtin as u32);
         let name = ExternalName::user(self.builder.func.declare_imported_user_function(name));
         let function = self.builder.import_function(ExtFuncData { name, signature, colocated: true, patchable: false });

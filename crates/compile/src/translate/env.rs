@@ -108,7 +108,16 @@ pub(crate) fn local_signature(ty: &FuncType) -> Signature {
     signature
 }
 
-/// How a builtin is called: in `Tail` its trampoline, in `SystemV` the runtime's function.
+/// The convention of a builtin's trampoline. Those that hardly ever run, in the middle of loops, save all registers, so
+/// that nothing that a loop computes with has to leave its register for them.
+pub(crate) fn trampoline_convention(builtin: Builtin) -> CallConv {
+    match builtin {
+        Builtin::OutOfFuel | Builtin::NewEpoch => CallConv::PreserveAll,
+        _ => CallConv::Tail,
+    }
+}
+
+/// How a builtin is called: in [`trampoline_convention`] its trampoline, in `SystemV` the runtime's function.
 pub(crate) fn builtin_signature(builtin: Builtin, convention: CallConv) -> Signature {
     let clif = |ty: &Ty| match ty {
         Ty::I32 => AbiParam::new(types::I32),
@@ -118,7 +127,7 @@ pub(crate) fn builtin_signature(builtin: Builtin, convention: CallConv) -> Signa
     let mut signature = Signature::new(convention);
     signature.params.push(AbiParam::special(types::I64, ArgumentPurpose::VMContext));
     signature.params.extend(shape.params.iter().map(clif));
-    if convention != CallConv::Tail || shape.returns_value {
+    if convention == CallConv::SystemV || shape.returns_value {
         signature.returns.extend(shape.result.iter().map(clif));
     }
     signature
