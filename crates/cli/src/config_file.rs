@@ -136,6 +136,12 @@ const KEYS: &[Key] = &[
         "Inaccessible space after each memory's reservation.",
         Size(Config::memory_guard_size),
     ),
+    key(
+        "memory_reservation_for_growth",
+        "\"2GiB\"",
+        "Address space to reserve beyond what a memory has that would move as it grows.",
+        Size(Config::memory_reservation_for_growth),
+    ),
     switch("memory_may_move", "Whether a memory that outgrows its reservation may move.", Config::memory_may_move),
     switch(
         "memory_init_cow",

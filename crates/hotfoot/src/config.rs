@@ -131,6 +131,9 @@ impl Default for Features {
     }
 }
 
+/// Enough for most programs never to move, and a thousandth of a thousandth of what a process may reserve.
+const DEFAULT_RESERVATION_FOR_GROWTH: u64 = 2 << 30;
+
 /// For fewer memories than this, address space is not worth saving checks with.
 const MEMORIES_THAT_FIT: u64 = 64;
 
@@ -150,6 +153,8 @@ pub struct Config {
     /// What operators cost, if not the default.
     pub(crate) operator_cost: Option<Arc<OperatorCost>>,
     reservation_was_set: bool,
+    /// In bytes.
+    pub(crate) reservation_for_growth: u64,
     pub(crate) opt_level: OptLevel,
     pub(crate) target: Option<String>,
     /// Code generator flags in the order they were set; an empty value switches a flag on.
@@ -262,6 +267,7 @@ impl Config {
             tunables: Tunables::default(),
             operator_cost: None,
             reservation_was_set: false,
+            reservation_for_growth: DEFAULT_RESERVATION_FOR_GROWTH,
             opt_level: OptLevel::default(),
             target: None,
             cranelift_flags: Vec::new(),
@@ -393,15 +399,26 @@ impl Config {
             self.tunables.memory_reservation = limit / MEMORIES_THAT_FIT / WASM_PAGE_SIZE * WASM_PAGE_SIZE;
             self.tunables.memory_guard_size = self.tunables.memory_guard_size.min(WASM_PAGE_SIZE);
         }
+        self.reservation_for_growth = self.reservation_for_growth.min(limit / MEMORIES_THAT_FIT);
         if self.gc_heap_reservation == MAX_RESERVATION {
             self.gc_heap_reservation = (limit / MEMORIES_THAT_FIT).clamp(MIN_RESERVATION, MAX_RESERVATION);
         }
     }
 
     /// Address space after each memory that is never accessible, in bytes: a larger guard saves checks of accesses
-    /// with large constant offsets. Default: 32 MiB. Rounded up to 64 KiB.
+    /// with large constant offsets. Default: 32 MiB. Rounded up to 64 KiB, and never less: that much costs no memory, and
+    /// lets one check of a pointer serve all fields behind it.
     pub fn memory_guard_size(&mut self, bytes: u64) -> &mut Self {
-        self.tunables.memory_guard_size = bytes.checked_next_multiple_of(WASM_PAGE_SIZE).unwrap_or(bytes);
+        let rounded = bytes.checked_next_multiple_of(WASM_PAGE_SIZE).unwrap_or(bytes);
+        self.tunables.memory_guard_size = rounded.max(WASM_PAGE_SIZE);
+        self
+    }
+
+    /// Address space reserved beyond what a memory has that may move otherwise, in bytes, so that it can grow in place.
+    /// Without effect where [`Config::memory_reservation`] is larger. A memory that had to move gets as much again as
+    /// it has, too. Default: 2 GiB, or less where the process may have little address space.
+    pub fn memory_reservation_for_growth(&mut self, bytes: u64) -> &mut Self {
+        self.reservation_for_growth = bytes;
         self
     }
 

@@ -127,7 +127,9 @@ impl Engine {
             signal::install();
         }
         let allocator: Box<dyn InstanceAllocator> = match config.allocation_strategy {
-            InstanceAllocationStrategy::OnDemand | InstanceAllocationStrategy::Pooling(_) => Box::new(OnDemand),
+            InstanceAllocationStrategy::OnDemand | InstanceAllocationStrategy::Pooling(_) => {
+                Box::new(OnDemand { headroom: usize::try_from(config.reservation_for_growth).unwrap_or(usize::MAX) })
+            }
         };
         let shared = Shared {
             handles: AtomicUsize::new(1),

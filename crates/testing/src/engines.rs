@@ -16,7 +16,7 @@ pub enum EngineKind {
     Default,
     /// `signals_based_traps(false)`: every trap is an explicit check.
     NoSignals,
-    /// A reservation of one page and no guard: traps come as signals, but each access to memory is checked, and a
+    /// A reservation of one page and the smallest guard: traps come as signals, but each access to memory is checked, and a
     /// memory that grows moves.
     SmallReservation,
     /// `gc_zeal_alloc_counter(1)`: every allocation moves every object.
@@ -50,9 +50,11 @@ impl EngineKind {
         match self {
             EngineKind::Default => &mut config,
             EngineKind::NoSignals => config.signals_based_traps(false),
-            EngineKind::SmallReservation => {
-                config.memory_reservation(64 << 10).memory_guard_size(0).compiler_inlining(hotfoot::Inlining::No)
-            }
+            EngineKind::SmallReservation => config
+                .memory_reservation(64 << 10)
+                .memory_guard_size(0)
+                .memory_reservation_for_growth(0)
+                .compiler_inlining(hotfoot::Inlining::No),
             EngineKind::Zealous => config.gc_zeal_alloc_counter(NonZeroU32::new(1)).expect("any number is a setting"),
             EngineKind::Metered => config.consume_fuel(true).epoch_interruption(true),
             EngineKind::Lazy => config.lazy_compilation(true),

@@ -33,6 +33,8 @@ pub struct LinearMemory {
     mapped: Vec<Range<usize>>,
     /// Bytes that growth can use in place; the guard follows.
     reservation: usize,
+    /// Bytes to reserve beyond what it needs when it moves, at least.
+    headroom: usize,
     /// Bytes that it may have at most, where a pool says so.
     max_len: usize,
     /// Of a pooled memory that has not moved: what was written since it was fresh.
@@ -51,14 +53,27 @@ fn whole_pages(byte_len: usize) -> usize {
 }
 
 impl LinearMemory {
-    /// Reserves address space for a memory of this type and makes its initial pages accessible.
+    /// Reserves address space for a memory of this type, and so many bytes more if it may move otherwise, and makes its
+    /// initial pages accessible.
     ///
     /// # Errors
     /// When the host has not enough address space or memory.
-    pub fn new(ty: &MemoryType, tunables: &Tunables) -> Result<LinearMemory> {
+    pub fn new(ty: &MemoryType, headroom: usize, tunables: &Tunables) -> Result<LinearMemory> {
         let byte_len = pages_to_bytes(ty, ty.minimum)
             .with_context(|| format!("a memory of {} pages does not fit the address space", ty.minimum))?;
-        LinearMemory::with_reservation(byte_len, byte_len, tunables)
+        let may_move = tunables.base_may_move(ty.shape());
+        let mut memory =
+            LinearMemory::with_headroom(byte_len, if may_move { headroom } else { 0 }, ty.shape(), tunables)?;
+        memory.headroom = headroom;
+        Ok(memory)
+    }
+
+    /// As [`LinearMemory::with_reservation`], with room to grow further if the host has it.
+    fn with_headroom(len: usize, headroom: usize, shape: MemoryShape, tunables: &Tunables) -> Result<LinearMemory> {
+        let most = usize::try_from(shape.maximum_bytes()).unwrap_or(usize::MAX);
+        let wanted = len.saturating_add(headroom).min(most);
+        LinearMemory::with_reservation(len, wanted, tunables)
+            .or_else(|_| LinearMemory::with_reservation(len, len, tunables))
     }
 
     /// As [`LinearMemory::new`], with room for at least so many bytes.
@@ -81,8 +96,8 @@ impl LinearMemory {
         })?;
         let pages = 0..whole_pages(byte_len);
         mmap.make_writable(pages).with_context(|| format!("cannot get {byte_len} bytes for a memory"))?;
-        let (mapped, max_len) = (Vec::new(), usize::MAX);
-        Ok(LinearMemory { mmap, byte_len, fresh_len: 0, mapped, reservation, max_len, tracking: None })
+        let (fresh_len, headroom, max_len, mapped) = (0, 0, usize::MAX, Vec::new());
+        Ok(LinearMemory { mmap, byte_len, fresh_len, mapped, reservation, headroom, max_len, tracking: None })
     }
 
     /// Makes the memory `new_len` bytes long; the new bytes are zero. May move it if its type and the settings allow.
@@ -102,9 +117,10 @@ impl LinearMemory {
             return Ok(());
         }
         ensure!(tunables.base_may_move(shape), "a memory outgrew its reservation and may not move");
-        let headroom = new_len.saturating_add(new_len.min(GROWTH_HEADROOM));
-        let mut moved = LinearMemory::with_reservation(new_len, headroom, tunables)?;
-        moved.max_len = self.max_len;
+        // As much again as it has, so that one which grows step by step is copied rarely.
+        let headroom = new_len.max(self.headroom);
+        let mut moved = LinearMemory::with_headroom(new_len, headroom, shape, tunables)?;
+        (moved.max_len, moved.headroom) = (self.max_len, self.headroom);
         // SAFETY: S5, both ranges are accessible, ours, and distinct; the new one is longer.
         unsafe {
             std::ptr::copy_nonoverlapping(self.mmap.base().as_ptr(), moved.mmap.base().as_ptr(), self.byte_len);
@@ -173,8 +189,6 @@ impl LinearMemory {
 /// Most parts of a file that a memory has mapped; others are copied. Each is a mapping of its own to the kernel, which has a limit
 /// per process.
 const MAX_MAPPED_RANGES: usize = 64;
-/// Most bytes reserved beyond what a moving memory needs now, so that growing step by step copies rarely.
-const GROWTH_HEADROOM: usize = 2 << 30;
 
 /// A memory of a store: its address space, and where compiled code finds its definition.
 #[derive(Debug)]

@@ -58,7 +58,10 @@ fn memory(store: &mut Store<()>, instance: Instance) -> Memory {
 fn what_is_mapped_is_what_would_have_been_copied() {
     let dir = std::env::temp_dir().join(format!("hotfoot-initial-{}", std::process::id()));
     for (cow, reservation) in [(true, 4 << 30), (false, 4 << 30), (true, 0)] {
-        let engine = Engine::new(Config::new().memory_init_cow(cow).memory_reservation(reservation)).unwrap();
+        let engine = Engine::new(
+            Config::new().memory_init_cow(cow).memory_reservation(reservation).memory_reservation_for_growth(0),
+        )
+        .unwrap();
         let compiled = Module::new(&engine, module()).unwrap();
         std::fs::write(&dir, compiled.serialize().unwrap()).unwrap();
         // SAFETY: S6, an artifact of this engine, which nobody changes.

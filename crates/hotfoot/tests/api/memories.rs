@@ -50,7 +50,9 @@ fn growth_keeps_contents_and_adds_zeros() {
 /// A memory that has used up its address space moves, and everyone who knows it finds it again.
 #[test]
 fn a_memory_that_moves_is_found_by_all_who_share_it() {
-    let engine = Engine::new(Config::new().memory_reservation(2 * PAGE).memory_guard_size(PAGE)).unwrap();
+    let mut config = Config::new();
+    config.memory_reservation(2 * PAGE).memory_guard_size(PAGE).memory_reservation_for_growth(0);
+    let engine = Engine::new(&config).unwrap();
     let mut store = Store::new(&engine, ());
     let owner = instantiate(&mut store, GROWS, &[]);
     let memory = owner.get_memory(&mut store, "m").unwrap();

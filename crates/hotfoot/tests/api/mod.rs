@@ -50,7 +50,10 @@ pub fn engines() -> [(&'static str, Engine); 5] {
     [
         ("default", engine(|config| config)),
         ("explicit checks", engine(|config| config.signals_based_traps(false))),
-        ("no reservation", engine(|config| config.memory_reservation(0).memory_guard_size(0))),
+        (
+            "no reservation",
+            engine(|config| config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(0)),
+        ),
         ("pinned", engine(|config| config.memory_may_move(false))),
         ("compiled lazily", engine(|config| config.lazy_compilation(true))),
     ]

@@ -23,7 +23,7 @@ fn engines() -> Vec<Engine> {
     let changes: [super::Change; 5] = [
         |config| config,
         |config| config.signals_based_traps(false),
-        |config| config.memory_reservation(0).memory_guard_size(0),
+        |config| config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(0),
         |config| config.memory_reservation(1 << 20).memory_guard_size(1 << 16),
         |config| config.memory_may_move(false),
     ];

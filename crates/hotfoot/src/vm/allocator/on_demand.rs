@@ -11,7 +11,10 @@ use crate::vm::table;
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct OnDemand;
+pub struct OnDemand {
+    /// Address space that a memory has to grow before it moves, in bytes.
+    pub headroom: usize,
+}
 
 impl InstanceAllocator for OnDemand {
     fn context(&self, layout: &VmLayout) -> Result<ContextBlock> {
@@ -19,7 +22,7 @@ impl InstanceAllocator for OnDemand {
     }
 
     fn memory(&self, ty: &MemoryType, tunables: &Tunables) -> Result<LinearMemory> {
-        LinearMemory::new(ty, tunables)
+        LinearMemory::new(ty, self.headroom, tunables)
     }
 
     fn table(&self, ty: &TableType) -> Result<Vec<u64>> {
