@@ -82,9 +82,14 @@ impl Tunables {
     /// Whether an access of `size` bytes at `index + offset` with any `index` stays inside the memory's own address
     /// space, so that no check is needed: what is out of bounds faults.
     pub fn access_needs_no_check(&self, memory: MemoryShape, offset: u64, size: u64) -> bool {
+        self.signals_based_traps && memory.ends_at_a_page() && self.stays_in_reservation(memory, offset, size)
+    }
+
+    /// Whether an access of `size` bytes at `index + offset` with any `index` reaches the memory's own address space and
+    /// nothing else, whether or not what it reaches is accessible.
+    pub fn stays_in_reservation(&self, memory: MemoryShape, offset: u64, size: u64) -> bool {
         let end = (1u64 << 32).saturating_add(offset).saturating_add(size);
-        let covered = end <= self.memory_reservation.saturating_add(self.memory_guard_size);
-        self.signals_based_traps && covered && !memory.index64 && memory.ends_at_a_page()
+        !memory.index64 && end <= self.memory_reservation.saturating_add(self.memory_guard_size)
     }
 
     /// Whether an access that ends `offset + size` bytes past a checked `index < byte_len` can only reach the memory

@@ -128,8 +128,8 @@ fn more_handlers_around_a_call_than_the_limit_are_refused() {
 /// A function with so many vectors that live across a call.
 fn with_vectors(count: usize) -> Vec<u8> {
     let each = |line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
-    let load = each(&|local| format!("(local.set {local} (v128.load offset={local} (i32.const 0)))"));
-    let store = each(&|local| format!("(v128.store offset={local} (i32.const 0) (local.get {local}))"));
+    let load = each(&|local| format!("(local.set {local} (v128.load offset={local} (memory.size)))"));
+    let store = each(&|local| format!("(v128.store offset={local} (memory.size) (local.get {local}))"));
     let locals = "v128 ".repeat(count);
     wat::parse_str(format!("(module (memory 1) (func $f (local {locals}) {load} (call $f) {store}))")).unwrap()
 }

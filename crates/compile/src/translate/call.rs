@@ -184,6 +184,7 @@ impl Translator<'_, '_> {
 
     fn emit_call(&mut self, ty: u32, callee: Callee) {
         self.mark();
+        self.calls += 1;
         let area = self.result_area(ty);
         let arguments = self.call_arguments(ty, callee, area);
         let results: Results = if self.is_guarded() {

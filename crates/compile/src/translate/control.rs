@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use wasmparser::{BlockType, BrTable, Operator};
 
 use super::Translator;
+use super::bounds::Preloaded;
 use super::env::clif_type;
 use super::exception::{Handlers, TryTable};
 use super::legacy::Try;
@@ -35,6 +36,11 @@ pub(super) struct Frame {
     cold: bool,
     /// The handlers that hold directly inside of it.
     handlers: Handlers,
+    /// Marks of what was proven of indices: before the structure, on all ways to the label so far, and the least that
+    /// was ever known inside.
+    proven_before: usize,
+    proven_at_label: usize,
+    proven_least: usize,
     kind: Kind,
 }
 
@@ -42,7 +48,7 @@ enum Kind {
     /// The label is at the end.
     Block,
     /// The label is at the start.
-    Loop,
+    Loop(Preloaded),
     /// As a block, with an arm still to come that starts from these operands.
     If { otherwise: Block, params: Box<[Value]>, cold_otherwise: bool },
     /// As a block, with handlers to be written when it ends.
@@ -115,9 +121,51 @@ impl Translator<'_, '_> {
         }
         let height = self.stack.len() - params;
         let arity = label_types.len();
-        let handlers = self.handlers.clone();
-        self.control.push(Frame { label, arity, height, branched: false, cold: self.cold, handlers, kind });
+        let (handlers, proven) = (self.handlers.clone(), self.proofs.mark());
+        self.control.push(Frame {
+            label,
+            arity,
+            height,
+            branched: false,
+            cold: self.cold,
+            handlers,
+            proven_before: proven,
+            proven_at_label: usize::MAX,
+            proven_least: usize::MAX,
+            kind,
+        });
         label
+    }
+
+    /// Notes that control goes from here to the label at this place in the list of labels.
+    fn leads_to(&mut self, at: usize) {
+        let proven = self.proofs.mark();
+        let frame = &mut self.control[at];
+        frame.branched = true;
+        frame.proven_at_label = frame.proven_at_label.min(proven);
+    }
+
+    /// Forgets what was proven inside of the innermost structure, whose next part begins.
+    fn forget_inside(&mut self) {
+        if let Some(frame) = self.control.last_mut() {
+            frame.proven_least = frame.proven_before;
+            self.proofs.forget(frame.proven_before);
+        }
+    }
+
+    /// Takes the innermost structure, which ends, off the list; the structure around it knew no more than was ever known
+    /// inside.
+    fn close(&mut self) -> Frame {
+        let mut frame = self.control.pop().expect("`end` closes a structure");
+        if !matches!(frame.kind, Kind::Loop(_)) {
+            frame.proven_least = frame.proven_least.min(frame.proven_at_label);
+            self.proofs.forget(frame.proven_least);
+        }
+        if let Some(around) = self.control.last_mut() {
+            around.proven_least = around.proven_least.min(frame.proven_least);
+        }
+        self.cold = frame.cold;
+        frame
     }
 
     pub(super) fn block(&mut self, ty: BlockType) -> Result<(), Error> {
@@ -129,7 +177,8 @@ impl Translator<'_, '_> {
     pub(super) fn loop_(&mut self, ty: BlockType) -> Result<(), Error> {
         let (params, _) = self.block_types(ty)?;
         let arguments = self.arguments(params.len());
-        let head = self.open(&params, params.len(), Kind::Loop);
+        let preloaded = self.preload();
+        let head = self.open(&params, params.len(), Kind::Loop(preloaded));
         self.builder.ins().jump(head, &arguments);
         self.builder.switch_to_block(head);
         self.stack.truncate(self.stack.len() - params.len());
@@ -173,6 +222,7 @@ impl Translator<'_, '_> {
 
     /// Begins a clause of the innermost `try`.
     pub(super) fn enter_arm(&mut self, state: Box<Try>) {
+        self.forget_inside();
         let frame = self.control.last_mut().expect("`catch` follows `try`");
         frame.handlers = state.outer();
         frame.kind = Kind::Try(state);
@@ -219,6 +269,7 @@ impl Translator<'_, '_> {
         if reachable {
             self.jump(0);
         }
+        self.forget_inside();
         let frame = self.control.last_mut().expect("`else` follows `if`");
         let Kind::If { otherwise, params, cold_otherwise } = std::mem::replace(&mut frame.kind, Kind::Block) else {
             unreachable!("validation pairs `else` with `if`");
@@ -231,9 +282,10 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn end(&mut self) {
-        if let Some(Frame { kind: Kind::Loop, .. }) = self.control.last() {
-            let frame = self.control.pop().expect("the last frame was just seen");
-            self.cold = frame.cold;
+        if let Some(Frame { kind: Kind::Loop(preloaded), .. }) = self.control.last_mut() {
+            let preloaded = std::mem::take(preloaded);
+            self.end_preloaded(&preloaded);
+            let frame = self.close();
             self.builder.seal_block(frame.label);
             if !self.reachable {
                 self.stack.truncate(frame.height);
@@ -250,12 +302,14 @@ impl Translator<'_, '_> {
                 self.else_();
                 self.jump(0);
             }
-            Kind::TryTable(table) => self.close_try_table(*table),
+            Kind::TryTable(table) => {
+                self.forget_inside();
+                self.close_try_table(*table);
+            }
             Kind::Try(state) => self.handlers = state.outer(),
             kind => frame.kind = kind,
         }
-        let frame = self.control.pop().expect("the last frame was just seen");
-        self.cold = frame.cold;
+        let frame = self.close();
         self.stack.truncate(frame.height);
         self.builder.seal_block(frame.label);
         self.reachable = frame.branched;
@@ -297,18 +351,16 @@ impl Translator<'_, '_> {
 
     /// The label `depth` structures out, and what a branch to it carries now.
     pub(super) fn target(&mut self, depth: u32) -> (Block, Arguments) {
-        let at = self.control.len() - 1 - depth as usize;
-        let frame = &mut self.control[at];
-        frame.branched = true;
-        let (label, arity) = (frame.label, frame.arity);
+        let at = self.label_at(depth);
+        self.leads_to(at);
+        let (label, arity) = (self.control[at].label, self.control[at].arity);
         (label, self.arguments(arity))
     }
 
     /// Jumps to the label at this place in the list of labels.
     pub(super) fn jump_to(&mut self, at: usize, arguments: &[BlockArg]) {
-        let frame = &mut self.control[at];
-        frame.branched = true;
-        self.builder.ins().jump(frame.label, arguments);
+        self.leads_to(at);
+        self.builder.ins().jump(self.control[at].label, arguments);
     }
 
     fn jump(&mut self, depth: u32) {
@@ -394,8 +446,8 @@ impl Translator<'_, '_> {
             self.emit_br_table(index, default, &table);
         }
         for (depth, block) in carriers {
-            let at = self.control.len() - 1 - depth as usize;
-            self.control[at].branched = true;
+            let at = self.label_at(depth);
+            self.leads_to(at);
             let label = self.control[at].label;
             self.builder.switch_to_block(block);
             self.builder.seal_block(block);

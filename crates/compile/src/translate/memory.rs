@@ -11,8 +11,8 @@
 //!
 //! The first two need a memory that ends where pages of the processor end, so not one whose own pages are single bytes.
 //!
-//! Where the Spectre mitigation is on, a failed check turns the address into null instead of branching: with signals
-//! the access itself then traps, without them a branch comes first.
+//! A check is made once for all accesses that it covers, see [`super::bounds`]. Where the Spectre mitigation is on, and an
+//! index could lead out of what the memory reserves, the index becomes zero if the check fails under speculation.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
@@ -52,7 +52,7 @@ impl Translator<'_, '_> {
         (self.builder.ins().load(types::I64, self.access.constant, self.vmctx, pointer as i32), 0)
     }
 
-    fn memory_base(&mut self, memory: u32) -> Value {
+    pub(super) fn memory_base(&mut self, memory: u32) -> Value {
         let moves = self.env.tunables.base_may_move(self.memory_type(memory).shape());
         let flags = if moves { self.access.context } else { self.access.constant };
         let (place, offset) = self.memory_place(memory);
@@ -61,7 +61,7 @@ impl Translator<'_, '_> {
 
     /// The size in bytes, to check an access. That of a shared memory may be out of date: it was true after the last
     /// atomic operation, and memories only grow.
-    fn memory_byte_len(&mut self, memory: u32) -> Value {
+    pub(super) fn memory_byte_len(&mut self, memory: u32) -> Value {
         if let Some(len) = fixed_byte_len(&self.memory_type(memory)) {
             return self.iconst(types::I64, len as i64);
         }
@@ -101,26 +101,13 @@ impl Translator<'_, '_> {
         let size = u64::from(size);
         let trapping = self.access.memory.with_trap_code(Some(trap_code(TrapCode::MemoryOutOfBounds)));
         let flags = if tunables.signals_based_traps { trapping } else { self.access.memory };
-        let index = self.extend_index(index);
+        let (index, offset) = match tunables.access_needs_no_check(ty.shape(), arg.offset, size) {
+            true => (self.extend_index(index), arg.offset),
+            false => self.checked_index(memory, index, arg.offset, size),
+        };
         let base = self.memory_base(memory);
         let address = self.builder.ins().iadd(base, index);
-        if tunables.access_needs_no_check(ty.shape(), arg.offset, size) {
-            let (address, offset) = self.split_offset(address, arg.offset);
-            return (address, offset, flags);
-        }
-        let failed = self.out_of_bounds(memory, index, arg.offset, size);
-        if self.env.memory_spectre {
-            if !tunables.signals_based_traps {
-                self.trap_if(failed, TrapCode::MemoryOutOfBounds);
-            }
-            let offset = self.iconst(types::I64, arg.offset as i64);
-            let address = self.builder.ins().iadd(address, offset);
-            let null = self.iconst(types::I64, 0);
-            let address = self.builder.ins().select_spectre_guard(failed, null, address);
-            return (address, 0, flags);
-        }
-        self.trap_if(failed, TrapCode::MemoryOutOfBounds);
-        let (address, offset) = self.split_offset(address, arg.offset);
+        let (address, offset) = self.split_offset(address, offset);
         (address, offset, flags)
     }
 
@@ -144,16 +131,14 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Whether an access at `index + offset` leaves the memory, as a condition.
-    fn out_of_bounds(&mut self, memory: u32, index: Value, offset: u64, size: u64) -> Value {
+    /// Whether an access at `index + offset` leaves the memory, as a condition. `offset + size` fits 64 bits.
+    pub(super) fn out_of_bounds(&mut self, memory: u32, index: Value, offset: u64, size: u64) -> Value {
         let ty = self.memory_type(memory);
         if self.env.tunables.guard_covers(ty.shape(), offset, size) {
             let len = self.memory_byte_len(memory);
             return self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
         }
-        let Some(reach) = offset.checked_add(size) else {
-            return self.iconst(types::I8, 1);
-        };
+        let reach = offset + size;
         let len = self.memory_byte_len(memory);
         let constant = self.iconst(types::I64, reach as i64);
         if reach <= ty.minimum.saturating_mul(ty.page_size()) {

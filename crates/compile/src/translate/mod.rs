@@ -9,6 +9,7 @@
 //! ([`types::I8X16`]) wherever they cross a local, a block, a call or memory that outlives the function.
 
 mod atomic;
+mod bounds;
 mod bulk;
 mod call;
 mod control;
@@ -46,6 +47,7 @@ use wasmparser::{
 };
 
 use crate::Error;
+use bounds::Proofs;
 use control::Frame;
 use env::{Env, is_collected};
 use exception::Handlers;
@@ -137,6 +139,11 @@ pub(crate) struct Translator<'a, 'f> {
     cold: bool,
     /// Whether instructions are being given a source location.
     marked: bool,
+    /// What is known of indices of memories.
+    proofs: Proofs,
+    /// How many checks of memories were made so far, and how many calls of anything.
+    checks: u32,
+    calls: u32,
     /// Fuel of the operators since it was last charged.
     uncharged: i64,
     signatures: HashMap<(u32, bool), SigRef>,
@@ -208,6 +215,9 @@ pub(crate) fn translate(
         sets_tables: false,
         cold: false,
         marked: false,
+        proofs: Proofs::default(),
+        checks: 0,
+        calls: 0,
         uncharged: 0,
         signatures: buffers.signatures,
         functions: buffers.functions,
@@ -358,6 +368,8 @@ impl Translator<'_, '_> {
         if !self.env.tunables.signals_based_traps {
             let number = self.iconst(types::I32, i64::from(code as u8));
             self.call_builtin(Builtin::Trap, &[number]);
+            // It does not return, so no code that runs later runs after it.
+            self.calls -= 1;
         }
         self.builder.ins().trap(trap_code(code));
     }
