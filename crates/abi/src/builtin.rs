@@ -38,9 +38,10 @@ pub enum Builtin {
     Trap = 1,
     /// `(memory: i32, delta_pages: i64) -> i64`: the old size in pages, or -1; -2 fails.
     MemoryGrow = 2,
-    /// `(memory: i32, dst: i64, byte: i32, len: i64) -> i32`.
+    /// `(memory: i32, dst: i64, byte: i32, len: i64) -> i32`: `dst` is an address, and the range is inside of the memory.
     MemoryFill = 3,
-    /// `(dst_memory: i32, src_memory: i32, dst: i64, src: i64, len: i64) -> i32`.
+    /// `(dst_memory: i32, src_memory: i32, dst: i64, src: i64, len: i64) -> i32`: `dst` and `src` are addresses, and both
+    /// ranges are inside of their memories.
     MemoryCopy = 4,
     /// `(memory: i32, segment: i32, dst: i64, src: i32, len: i32) -> i32`.
     MemoryInit = 5,

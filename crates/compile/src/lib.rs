@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod clif;
+mod copying;
 mod decode;
 mod driver;
 mod error;

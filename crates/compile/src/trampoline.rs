@@ -9,7 +9,7 @@
 //! A trampoline out of compiled code first records in the store where the guest stands: `last_exit_fp` is the frame
 //! pointer (`rbp`, `x29`) of the compiled function that called the trampoline, and `last_exit_pc` the address in that
 //! function to which the call will return. After a tail call to a trampoline these are those of the frame that is left,
-//! which may be an entry trampoline's. The result that means failure makes the trampoline call
+//! which may be an entry trampoline's. (Short copies are done without leaving compiled code, see [`copying`].) The result that means failure makes the trampoline call
 //! [`Builtin::Raise`], which does not come back.
 
 use cranelift_codegen::Context;
@@ -25,6 +25,7 @@ use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::offsets;
 use hotfoot_artifact::{FuncType, ValType};
 
+use crate::copying;
 use crate::translate::env::{builtin_signature, clif_type, trampoline_convention, wasm_signature};
 use crate::translate::trap_code;
 
@@ -216,6 +217,18 @@ pub(crate) fn builtin(
     let mut trampoline = Trampoline::new(&mut context.func, scratch, isa, signature);
     let arguments = trampoline.params.clone();
     let vmctx = arguments[0];
+    // The runtime charges for what is copied.
+    if !trampoline.fuel {
+        match (builtin, &arguments[1..]) {
+            (Builtin::MemoryCopy, [_, _, to, from, len]) => {
+                copying::copy_short(&mut trampoline.builder, *to, *from, *len);
+            }
+            (Builtin::MemoryFill, [_, to, byte, len]) => {
+                copying::fill_short(&mut trampoline.builder, *to, *byte, *len);
+            }
+            _ => {}
+        }
+    }
     trampoline.record_exit(vmctx);
     let result = trampoline.call_builtin(builtin, &arguments);
     if builtin.diverges() {

@@ -5,6 +5,7 @@
 mod accepted;
 mod artifact;
 mod bounded;
+mod clif;
 mod objects;
 mod refused;
 mod simd;

@@ -34,8 +34,8 @@ use cranelift_codegen::Context;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::immediates::Offset32;
 use cranelift_codegen::ir::{
-    AliasRegionData, Endianness, FuncRef, GlobalValueData, InstBuilder, MemFlagsData, SigRef, SourceLoc, StackSlot,
-    Type, UserFuncName, Value, types,
+    AliasRegionData, Endianness, FuncRef, GlobalValueData, InstBuilder, InstructionData, MemFlagsData, Opcode, SigRef,
+    SourceLoc, StackSlot, Type, UserFuncName, Value, types,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use hotfoot_abi::builtin::Builtin;
@@ -338,6 +338,15 @@ impl Translator<'_, '_> {
     /// An index or length as 64 bits: those of 32 bits are unsigned.
     pub(super) fn extend_index(&mut self, value: Value) -> Value {
         if self.value_type(value) == types::I32 { self.builder.ins().uextend(types::I64, value) } else { value }
+    }
+
+    /// What an integer is, if it is known here.
+    pub(super) fn known_integer(&self, value: Value) -> Option<i64> {
+        let dfg = &self.builder.func.dfg;
+        let InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } = dfg.insts[dfg.value_def(value).inst()?] else {
+            return None;
+        };
+        Some(imm.bits())
     }
 
     pub(super) fn iconst(&mut self, ty: Type, value: i64) -> Value {

@@ -5,6 +5,7 @@
 //! guest's and are checked. Nothing may unwind into compiled code: [`guard`] turns errors and panics into a pending
 //! error and the builtin's failure value.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -146,10 +147,12 @@ unsafe extern "C" fn memory_grow(context: *mut VmContext, memory: u32, delta: u6
 /// Bytes that are filled or copied between two looks at whether the guest is to stop.
 const BULK_CHUNK: usize = 1 << 20;
 
-/// Where a range of a memory ends, if all of it is inside.
-fn check_end(store: &VmStore, memory: u32, start: u64, len: u64) -> Result<u64> {
-    let end = start.checked_add(len).filter(|end| *end <= store.memory(memory).byte_len() as u64);
-    Ok(end.ok_or(Trap::MemoryOutOfBounds)?)
+/// The range of a memory that begins at an address, if all of it is inside. Compiled code has made sure of that.
+fn range_at(store: &VmStore, memory: u32, address: u64, len: u64) -> Result<Range<u64>> {
+    let memory = store.memory(memory);
+    let start = address.wrapping_sub(memory.base() as u64);
+    let end = start.checked_add(len).filter(|end| *end <= memory.byte_len() as u64);
+    Ok(start..end.ok_or(Trap::MemoryOutOfBounds)?)
 }
 
 unsafe extern "C" fn memory_fill(context: *mut VmContext, memory: u32, dst: u64, byte: u32, len: u64) -> u32 {
@@ -157,9 +160,9 @@ unsafe extern "C" fn memory_fill(context: *mut VmContext, memory: u32, dst: u64,
     unsafe {
         guard(context, 0, |store, instance| {
             let memory = store.instance(instance).memory(memory);
-            let end = check_end(store, memory, dst, len)?;
+            let range = range_at(store, memory, dst, len)?;
             store.charge_fuel(len, |cost| cost.memory_fill_per_byte)?;
-            let target = store.memory_mut(memory).prepare(dst..end).ok_or(Trap::MemoryOutOfBounds)?;
+            let target = store.memory_mut(memory).prepare(range).ok_or(Trap::MemoryOutOfBounds)?;
             let races = store.memory(memory).shared().is_some();
             for start in (0..len as usize).step_by(BULK_CHUNK) {
                 store.check_interrupt()?;
@@ -185,11 +188,11 @@ unsafe extern "C" fn memory_copy(
         guard(context, 0, |store, instance| {
             let instance = store.instance(instance);
             let (to, from) = (instance.memory(dst_memory), instance.memory(src_memory));
-            check_end(store, from, src, len)?;
-            let end = check_end(store, to, dst, len)?;
+            let source = range_at(store, from, src, len)?;
+            let target = range_at(store, to, dst, len)?;
             store.charge_fuel(len, |cost| cost.memory_copy_per_byte)?;
-            let source = store.memory(from).base().add(src as usize);
-            let target = store.memory_mut(to).prepare(dst..end).ok_or(Trap::MemoryOutOfBounds)?;
+            let source = store.memory(from).base().add(source.start as usize);
+            let target = store.memory_mut(to).prepare(target).ok_or(Trap::MemoryOutOfBounds)?;
             let races = [to, from].iter().any(|memory| store.memory(*memory).shared().is_some());
             let copy = if races { shared::copy } else { std::ptr::copy };
             let chunks = (len as usize).div_ceil(BULK_CHUNK);

@@ -4,6 +4,7 @@ mod artifacts;
 mod async_limits;
 mod atomics;
 mod branch_hints;
+mod bulk;
 mod cache;
 mod calls;
 mod collection;
