@@ -38,10 +38,10 @@ pub enum Builtin {
     Trap = 1,
     /// `(memory: i32, delta_pages: i64) -> i64`: the old size in pages, or -1; -2 fails.
     MemoryGrow = 2,
-    /// `(memory: i32, dst: i64, byte: i32, len: i64) -> i32`: `dst` is an address, and the range is inside of the memory.
+    /// `(dst: i64, byte: i32, len: i64, races: i32) -> i32`: `dst` is the address of a range inside of a memory, which
+    /// other threads may use meanwhile if `races` is not 0.
     MemoryFill = 3,
-    /// `(dst_memory: i32, src_memory: i32, dst: i64, src: i64, len: i64) -> i32`: `dst` and `src` are addresses, and both
-    /// ranges are inside of their memories.
+    /// `(dst: i64, src: i64, len: i64, races: i32) -> i32`: addresses of ranges inside of memories, as for a fill.
     MemoryCopy = 4,
     /// `(memory: i32, segment: i32, dst: i64, src: i32, len: i32) -> i32`.
     MemoryInit = 5,
@@ -145,8 +145,8 @@ impl Builtin {
             Builtin::Raise => procedure(&[]),
             Builtin::Trap => procedure(&[I32]),
             Builtin::MemoryGrow => grow(&[I32, I64]),
-            Builtin::MemoryFill => fallible(&[I32, I64, I32, I64]),
-            Builtin::MemoryCopy => fallible(&[I32, I32, I64, I64, I64]),
+            Builtin::MemoryFill => fallible(&[I64, I32, I64, I32]),
+            Builtin::MemoryCopy => fallible(&[I64, I64, I64, I32]),
             Builtin::MemoryInit => fallible(&[I32, I32, I64, I32, I32]),
             Builtin::DataDrop => procedure(&[I32]),
             Builtin::TableGrow => grow(&[I32, I64, I64]),

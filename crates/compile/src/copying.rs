@@ -15,7 +15,7 @@ use hotfoot_abi::trap::TrapCode;
 use crate::translate::trap_code;
 
 /// Most bytes that are copied or filled without calling the runtime.
-pub(crate) const SHORT_MAX: u64 = 1024;
+pub(crate) const SHORT_MAX: u64 = 512;
 /// Bytes that a loop moves at a time: four pieces.
 const STRIDE: i32 = 64;
 /// The largest piece, which is also the size of those in loops.

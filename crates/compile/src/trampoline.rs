@@ -220,10 +220,10 @@ pub(crate) fn builtin(
     // The runtime charges for what is copied.
     if !trampoline.fuel {
         match (builtin, &arguments[1..]) {
-            (Builtin::MemoryCopy, [_, _, to, from, len]) => {
+            (Builtin::MemoryCopy, [to, from, len, _]) => {
                 copying::copy_short(&mut trampoline.builder, *to, *from, *len);
             }
-            (Builtin::MemoryFill, [_, to, byte, len]) => {
+            (Builtin::MemoryFill, [to, byte, len, _]) => {
                 copying::fill_short(&mut trampoline.builder, *to, *byte, *len);
             }
             _ => {}

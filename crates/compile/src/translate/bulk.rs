@@ -64,8 +64,8 @@ impl Translator<'_, '_> {
         }
         let len = self.extend_index(len);
         let to = self.checked_range(memory, to, len);
-        let number = self.number(memory);
-        self.call_builtin(Builtin::MemoryFill, &[number, to, byte, len]);
+        let races = self.races(&[memory]);
+        self.call_builtin(Builtin::MemoryFill, &[to, byte, len, races]);
     }
 
     pub(super) fn memory_copy(&mut self, to_memory: u32, from_memory: u32) {
@@ -76,8 +76,14 @@ impl Translator<'_, '_> {
         let len = self.extend_index(len);
         let from = self.checked_range(from_memory, from, len);
         let to = self.checked_range(to_memory, to, len);
-        let (to_memory, from_memory) = (self.number(to_memory), self.number(from_memory));
-        self.call_builtin(Builtin::MemoryCopy, &[to_memory, from_memory, to, from, len]);
+        let races = self.races(&[to_memory, from_memory]);
+        self.call_builtin(Builtin::MemoryCopy, &[to, from, len, races]);
+    }
+
+    /// Whether other threads may use one of the memories, as a constant.
+    fn races(&mut self, memories: &[u32]) -> Value {
+        let races = memories.iter().any(|memory| self.memory_type(*memory).shared);
+        self.iconst(types::I32, races.into())
     }
 
     /// A length that is known, and small enough to be copied or filled in place.
@@ -97,7 +103,7 @@ impl Translator<'_, '_> {
         for (value, piece) in pieces.into_iter().rev() {
             self.builder.ins().store(store, value, to, to_offset + piece.offset);
         }
-        self.uncharged += len as i64;
+        self.uncharged += len as i64 * i64::from(self.env.operator_cost.variable.memory_copy_per_byte);
     }
 
     fn fill_in_place(&mut self, memory: u32, to: Value, byte: Value, len: u64) {
@@ -113,7 +119,7 @@ impl Translator<'_, '_> {
             filled = Some((piece.ty, value));
             self.builder.ins().store(flags, value, to, offset + piece.offset);
         }
-        self.uncharged += len as i64;
+        self.uncharged += len as i64 * i64::from(self.env.operator_cost.variable.memory_fill_per_byte);
     }
 
     /// Traps if not all of a range is inside of a memory, and returns the address of its first byte.

@@ -11,7 +11,7 @@
 ;; CLIF:
 ;; ; copy
 ;; function u0:0(i64 vmctx, i32, i32, i32) tail {
-;;     sig0 = (i64 vmctx, i32, i32, i64, i64, i64) tail
+;;     sig0 = (i64 vmctx, i64, i64, i64, i32) tail
 ;;     fn0 = colocated u1:4 sig0
 ;;
 ;;                                 block0(v0: i64, v1: i32, v2: i32, v3: i32):
@@ -31,8 +31,7 @@
 ;; @0036                               v15 = load.i64 notrap aligned readonly can_move v0+48
 ;; @0036                               v16 = iadd v15, v11
 ;; @0036                               v17 = iconst.i32 0
-;; @0036                               v18 = iconst.i32 0
-;; @0036                               call fn0(v0, v17, v18, v16, v10, v4)  ; v17 = 0, v18 = 0
+;; @0036                               call fn0(v0, v16, v10, v4, v17)  ; v17 = 0
 ;;                                     jump block1
 ;;
 ;;                                 block1:
@@ -40,7 +39,7 @@
 ;; }
 ;; ; copy_wide
 ;; function u0:1(i64 vmctx, i64, i32, i32) tail {
-;;     sig0 = (i64 vmctx, i32, i32, i64, i64, i64) tail
+;;     sig0 = (i64 vmctx, i64, i64, i64, i32) tail
 ;;     fn0 = colocated u1:4 sig0
 ;;
 ;;                                 block0(v0: i64, v1: i64, v2: i32, v3: i32):
@@ -61,9 +60,8 @@
 ;; @0043                               v17 = iadd v16, v1
 ;; @0043                               v18 = iconst.i64 0
 ;; @0043                               v19 = select_spectre_guard v15, v18, v17  ; v18 = 0
-;; @0043                               v20 = iconst.i32 1
-;; @0043                               v21 = iconst.i32 0
-;; @0043                               call fn0(v0, v20, v21, v19, v10, v4)  ; v20 = 1, v21 = 0
+;; @0043                               v20 = iconst.i32 0
+;; @0043                               call fn0(v0, v19, v10, v4, v20)  ; v20 = 0
 ;;                                     jump block1
 ;;
 ;;                                 block1:
@@ -71,7 +69,7 @@
 ;; }
 ;; ; fill
 ;; function u0:2(i64 vmctx, i32, i32, i32) tail {
-;;     sig0 = (i64 vmctx, i32, i64, i32, i64) tail
+;;     sig0 = (i64 vmctx, i64, i32, i64, i32) tail
 ;;     fn0 = colocated u1:3 sig0
 ;;
 ;;                                 block0(v0: i64, v1: i32, v2: i32, v3: i32):
@@ -84,7 +82,7 @@
 ;; @0050                               v9 = load.i64 notrap aligned readonly can_move v0+48
 ;; @0050                               v10 = iadd v9, v5
 ;; @0050                               v11 = iconst.i32 0
-;; @0050                               call fn0(v0, v11, v10, v2, v4)  ; v11 = 0
+;; @0050                               call fn0(v0, v10, v2, v4, v11)  ; v11 = 0
 ;;                                     jump block1
 ;;
 ;;                                 block1:
@@ -92,7 +90,7 @@
 ;; }
 ;; ; nothing
 ;; function u0:3(i64 vmctx, i32, i32) tail {
-;;     sig0 = (i64 vmctx, i32, i32, i64, i64, i64) tail
+;;     sig0 = (i64 vmctx, i64, i64, i64, i32) tail
 ;;     fn0 = colocated u1:4 sig0
 ;;
 ;;                                 block0(v0: i64, v1: i32, v2: i32):
@@ -113,8 +111,7 @@
 ;; @005c                               v15 = load.i64 notrap aligned readonly can_move v0+48
 ;; @005c                               v16 = iadd v15, v11
 ;; @005c                               v17 = iconst.i32 0
-;; @005c                               v18 = iconst.i32 0
-;; @005c                               call fn0(v0, v17, v18, v16, v10, v4)  ; v17 = 0, v18 = 0
+;; @005c                               call fn0(v0, v16, v10, v4, v17)  ; v17 = 0
 ;;                                     jump block1
 ;;
 ;;                                 block1:
@@ -122,7 +119,7 @@
 ;; }
 ;; ; long
 ;; function u0:4(i64 vmctx, i32, i32) tail {
-;;     sig0 = (i64 vmctx, i32, i32, i64, i64, i64) tail
+;;     sig0 = (i64 vmctx, i64, i64, i64, i32) tail
 ;;     fn0 = colocated u1:4 sig0
 ;;
 ;;                                 block0(v0: i64, v1: i32, v2: i32):
@@ -143,8 +140,7 @@
 ;; @006a                               v15 = load.i64 notrap aligned readonly can_move v0+48
 ;; @006a                               v16 = iadd v15, v11
 ;; @006a                               v17 = iconst.i32 0
-;; @006a                               v18 = iconst.i32 0
-;; @006a                               call fn0(v0, v17, v18, v16, v10, v4)  ; v17 = 0, v18 = 0
+;; @006a                               call fn0(v0, v16, v10, v4, v17)  ; v17 = 0
 ;;                                     jump block1
 ;;
 ;;                                 block1:

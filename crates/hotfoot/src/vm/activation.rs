@@ -295,14 +295,17 @@ pub fn claim_fault(pc: usize, fp: usize, address: usize, fuel: i64) -> Option<Cl
     let current = CURRENT.get();
     // SAFETY: S9, the newest activation of this thread is in a frame that has not returned.
     let activation = unsafe { current.as_ref() }?;
+    // SAFETY: S9, nobody changes the store's memories: a guest was interrupted, or S22, the runtime copies for one.
+    let claim_write = || unsafe { &(*activation.store.as_ptr()).memories }.iter().any(|it| it.claim_write(address));
     // SAFETY: S9, the store outlives the activation; its code index is replaced as a whole and never edited.
-    let code = unsafe { VmStore::code_index(activation.store) }.find(pc)?.code().trap_at(pc)?;
-    if code == TrapCode::MemoryOutOfBounds {
-        // SAFETY: S9, a guest was interrupted, so nobody changes the store's memories.
-        let memories = unsafe { &(*activation.store.as_ptr()).memories };
-        if memories.iter().any(|memory| memory.claim_write(address)) {
-            return Some(Claim::Resume);
-        }
+    let Some(module) = (unsafe { VmStore::code_index(activation.store) }).find(pc) else {
+        // SAFETY: S9, as above; the field is atomic.
+        let copying = unsafe { &(*activation.store.as_ptr()).copying };
+        return (copying.is_on() && claim_write()).then_some(Claim::Resume);
+    };
+    let code = module.code().trap_at(pc)?;
+    if code == TrapCode::MemoryOutOfBounds && claim_write() {
+        return Some(Claim::Resume);
     }
     // SAFETY: S2, a guest was interrupted, so nobody else uses the store.
     unsafe { VmStore::keep_fuel(activation.store, fuel) };

@@ -5,7 +5,6 @@
 //! guest's and are checked. Nothing may unwind into compiled code: [`guard`] turns errors and panics into a pending
 //! error and the builtin's failure value.
 
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -17,25 +16,24 @@ use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::VmContext;
 
 use super::activation;
+use super::bulk;
 use super::exception;
 use super::fiber::Asker;
 use super::gc;
 use super::meter;
 use super::parking::{Waiter, Wake};
-use super::shared::{self, SharedLinearMemory};
+use super::shared::SharedLinearMemory;
 use super::store::VmStore;
-use super::sys::arch;
 use super::table::TableData;
 use super::trap::{self, Pending};
-use crate::trap::Trap;
 
 /// The function pointers, by number of the builtin.
 pub static TABLE: BuiltinTable = BuiltinTable([
     exception::raise as *const u8,
     raise_trap as *const u8,
     memory_grow as *const u8,
-    memory_fill as *const u8,
-    memory_copy as *const u8,
+    bulk::memory_fill as *const u8,
+    bulk::memory_copy as *const u8,
     memory_init as *const u8,
     data_drop as *const u8,
     table_grow as *const u8,
@@ -140,71 +138,6 @@ unsafe extern "C" fn memory_grow(context: *mut VmContext, memory: u32, delta: u6
             let memory = store.as_ref().instance((*context).instance).memory(memory);
             (*store.as_ptr()).charge_fuel(delta, |cost| cost.memory_grow_per_page)?;
             VmStore::grow_memory(store, memory, delta, Asker::Guest).map(grown)
-        })
-    }
-}
-
-/// Bytes that are filled or copied between two looks at whether the guest is to stop.
-const BULK_CHUNK: usize = 1 << 20;
-
-/// The range of a memory that begins at an address, if all of it is inside. Compiled code has made sure of that.
-fn range_at(store: &VmStore, memory: u32, address: u64, len: u64) -> Result<Range<u64>> {
-    let memory = store.memory(memory);
-    let start = address.wrapping_sub(memory.base() as u64);
-    let end = start.checked_add(len).filter(|end| *end <= memory.byte_len() as u64);
-    Ok(start..end.ok_or(Trap::MemoryOutOfBounds)?)
-}
-
-unsafe extern "C" fn memory_fill(context: *mut VmContext, memory: u32, dst: u64, byte: u32, len: u64) -> u32 {
-    // SAFETY: S1, called by compiled code.
-    unsafe {
-        guard(context, 0, |store, instance| {
-            let memory = store.instance(instance).memory(memory);
-            let range = range_at(store, memory, dst, len)?;
-            store.charge_fuel(len, |cost| cost.memory_fill_per_byte)?;
-            let target = store.memory_mut(memory).prepare(range).ok_or(Trap::MemoryOutOfBounds)?;
-            let races = store.memory(memory).shared().is_some();
-            for start in (0..len as usize).step_by(BULK_CHUNK) {
-                store.check_interrupt()?;
-                let (target, len) = (target.add(start), BULK_CHUNK.min(len as usize - start));
-                // SAFETY: S5, S16: inside of the range; nobody else writes one that is not shared while the guest waits.
-                if races { arch::fill_racing(target, byte as u8, len) } else { target.write_bytes(byte as u8, len) }
-            }
-            Ok(1)
-        })
-    }
-}
-
-unsafe extern "C" fn memory_copy(
-    context: *mut VmContext,
-    dst_memory: u32,
-    src_memory: u32,
-    dst: u64,
-    src: u64,
-    len: u64,
-) -> u32 {
-    // SAFETY: S1, called by compiled code.
-    unsafe {
-        guard(context, 0, |store, instance| {
-            let instance = store.instance(instance);
-            let (to, from) = (instance.memory(dst_memory), instance.memory(src_memory));
-            let source = range_at(store, from, src, len)?;
-            let target = range_at(store, to, dst, len)?;
-            store.charge_fuel(len, |cost| cost.memory_copy_per_byte)?;
-            let source = store.memory(from).base().add(source.start as usize);
-            let target = store.memory_mut(to).prepare(target).ok_or(Trap::MemoryOutOfBounds)?;
-            let races = [to, from].iter().any(|memory| store.memory(*memory).shared().is_some());
-            let copy = if races { shared::copy } else { std::ptr::copy };
-            let chunks = (len as usize).div_ceil(BULK_CHUNK);
-            for chunk in 0..chunks {
-                store.check_interrupt()?;
-                // Where the ranges overlap, what is still to be copied must not be written first.
-                let chunk = if source.cast_const() < target { chunks - 1 - chunk } else { chunk };
-                let start = chunk * BULK_CHUNK;
-                // SAFETY: S5, S16: both ranges are accessible; they may overlap, which both functions allow.
-                copy(source.add(start), target.add(start), BULK_CHUNK.min(len as usize - start));
-            }
-            Ok(1)
         })
     }
 }

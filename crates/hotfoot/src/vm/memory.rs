@@ -312,14 +312,6 @@ impl MemoryData {
         pages
     }
 
-    /// Address of a range, which can be written from now on; `None` when some of it is outside.
-    pub fn prepare(&mut self, range: Range<u64>) -> Option<*mut u8> {
-        match &self.memory {
-            Backing::Own(_) => self.range_mut(range).map(|bytes| bytes.as_mut_ptr()),
-            Backing::Shared(memory) => memory.place(range),
-        }
-    }
-
     /// Copies bytes to a place; false when some of it is outside.
     pub fn write(&mut self, start: u64, bytes: &[u8]) -> bool {
         if let Some(memory) = self.shared() {

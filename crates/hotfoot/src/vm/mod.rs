@@ -21,7 +21,7 @@
 //!  convert     values to registers (registers) and slots (slot), and back
 //!  exception   exceptions, from throw to handler
 //!  gc          objects that are garbage-collected: host values, exceptions, structs, arrays
-//!  builtins    the runtime's functions that compiled code calls
+//!  builtins    the runtime's functions that compiled code calls; bulk: long copies and fills
 //!  border      who wants to know of calls between host and guest        meter   fuel and epochs
 //!  interrupt   stopping guests by signal                       fiber   calls that can be suspended
 //!  sampling    looking where guests are, by signal
@@ -34,6 +34,7 @@ pub mod activation;
 pub mod allocator;
 pub mod border;
 pub mod builtins;
+mod bulk;
 pub mod call;
 pub mod code;
 mod constant;

@@ -30,6 +30,7 @@ use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemor
 use hotfoot_artifact::{MemoryType, TableType};
 
 use super::border::{Asks, Watches};
+use super::bulk::Copying;
 use super::code::CodeIndex;
 use super::exception::{Exceptions, TagPtr};
 use super::gc::Gc;
@@ -136,6 +137,7 @@ pub struct VmStore {
     pub(super) tank: Tank,
     pub(super) interruptible: Interruptible,
     pub(super) sampled: Sampled,
+    pub(super) copying: Copying,
     /// A stack for the next fiber.
     pub(super) idle_stack: Option<DefaultStack>,
     code_index: AtomicPtr<CodeIndex>,
@@ -202,6 +204,7 @@ impl VmStore {
             tank: Tank::default(),
             interruptible: Interruptible::default(),
             sampled: Sampled::default(),
+            copying: Copying::default(),
             idle_stack: None,
             code_index: AtomicPtr::new(Box::into_raw(Box::default())),
             pending: None,

@@ -8,7 +8,7 @@ const SIZE: usize = 2 << 16;
 /// Lengths that are constants in the code.
 const CONSTANTS: [usize; 22] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 63, 64, 100, 127, 128, 129];
 /// Lengths around those at which the way to copy changes, and some between.
-const LENGTHS: [usize; 16] = [65, 95, 96, 130, 191, 192, 193, 255, 500, 1023, 1024, 1025, 1100, 2048, 4097, 20_000];
+const LENGTHS: [usize; 15] = [65, 95, 96, 130, 191, 192, 193, 255, 500, 511, 512, 513, 600, 4097, 20_000];
 
 /// A module with functions that copy and fill: any length, and each of the constants.
 fn module() -> String {
