@@ -11,11 +11,14 @@
 
 use std::sync::OnceLock;
 
-use hotfoot_artifact::{FuncType, INLINED};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+use hotfoot_abi::fuel::OperatorCost;
+use hotfoot_artifact::{FuncType, INLINED, ValType};
 use wasmparser::{FuncToValidate, FunctionBody, Operator, OperatorsReader};
 
 use super::gc::Operand;
-use super::{Translator, meter};
+use super::product::WideProduct;
+use super::{Translator, meter, product};
 use crate::Error;
 use crate::decode::{Body, Module};
 use crate::metadata::BranchHint;
@@ -85,6 +88,8 @@ struct Shape {
     work: u32,
     /// Whether it calls functions.
     calls: bool,
+    /// What it does, where that is known.
+    product: Option<WideProduct>,
 }
 
 /// The function whose body is being translated: the outermost one, or one that is inlined.
@@ -105,8 +110,16 @@ pub(super) struct Activation<'a> {
 
 impl Inlinees<'_> {
     /// What a defined function looks like, if it is valid and could be inlined.
-    fn shape(&self, defined: u32) -> Option<Shape> {
-        *self.shapes.0[defined as usize].get_or_init(|| shape(&self.bodies.body(defined)))
+    fn shape(&self, defined: u32, ty: &FuncType, costs: &OperatorCost) -> Option<Shape> {
+        *self.shapes.0[defined as usize].get_or_init(|| {
+            let body = self.bodies.body(defined);
+            let mut shape = shape(&body)?;
+            use ValType::{I32, I64};
+            if ty.params[..] == [I32, I64, I64, I64, I64] && ty.results.is_empty() {
+                shape.product = product::recognise(&body.1, costs);
+            }
+            Some(shape)
+        })
     }
 }
 
@@ -123,7 +136,7 @@ fn shape((function, body): &Body<'_>) -> Option<Shape> {
     }
     let mut validator = again(function).into_validator(Default::default());
     validator.validate(body).ok()?;
-    let mut shape = Shape { work: 0, calls: false };
+    let mut shape = Shape { work: 0, calls: false, product: None };
     let mut ends_in_trap = false;
     for op in body.get_operators_reader().ok()? {
         let op = op.ok()?;
@@ -212,13 +225,15 @@ impl<'a> Translator<'a, '_> {
         let env = self.env;
         let Some(defined) = function.checked_sub(env.module.counts.imported_funcs) else { return Ok(false) };
         let Some(inlinees) = &env.inlinees else { return Ok(false) };
-        let Some(shape) = inlinees.shape(defined) else { return Ok(false) };
+        let Some(shape) = inlinees.shape(defined, env.function_type(function), env.operator_cost) else {
+            return Ok(false);
+        };
         let (_, body) = inlinees.bodies.body(defined);
         let bytes = body.as_bytes().len();
         if !self.is_worth_inlining(function, shape, bytes) {
             return Ok(false);
         }
-        self.inlined_bytes += bytes;
+        self.inlined_bytes += if shape.product.is_some() { 0 } else { bytes };
         self.unmark();
         let caller = Some(self.location());
         let start = body.range().start;
@@ -237,6 +252,10 @@ impl<'a> Translator<'a, '_> {
 
     fn body_of_inlined(&mut self, ty: &FuncType, shape: Shape, body: &FunctionBody<'_>) -> Result<(), Error> {
         let arguments = self.stack.split_off(self.stack.len() - ty.params.len());
+        if let Some(product) = shape.product {
+            self.wide_product_of(product, &arguments);
+            return Ok(());
+        }
         self.open_inlined(ty);
         if shape.calls {
             self.check_meters();
@@ -260,17 +279,42 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
+    /// In place of a function that puts a product together from small ones.
+    fn wide_product_of(&mut self, product: WideProduct, arguments: &[Value]) {
+        let [address, a_low, a_high, b_low, b_high] = arguments[..] else {
+            unreachable!("the function has five parameters");
+        };
+        let is_zero = |this: &Self, value| this.known_integer(value) == Some(0);
+        let a = self.builder.ins().uextend(types::I128, a_low);
+        let b = self.builder.ins().uextend(types::I128, b_low);
+        let whole = self.builder.ins().imul(a, b);
+        let (low, mut high) = self.builder.ins().isplit(whole);
+        for (x, y) in [(a_high, b_low), (b_high, a_low)] {
+            if !is_zero(self, x) {
+                let product = self.builder.ins().imul(x, y);
+                high = self.builder.ins().iadd(high, product);
+            }
+        }
+        for (offset, memarg, is_high) in product.stores {
+            self.offset = offset;
+            let (address, offset, flags) = self.address(&memarg, address, 8);
+            self.builder.ins().store(flags, if is_high { high } else { low }, address, offset);
+            self.unmark();
+        }
+        self.uncharged += product.fuel;
+    }
+
     fn is_worth_inlining(&self, function: u32, shape: Shape, bytes: usize) -> bool {
         let depth = self.callers.len();
         let same = |other: &u32| *other == function;
         let recursion =
             self.callers.iter().filter(|caller| same(caller)).count() + usize::from(same(&self.current.function));
         let limit = if shape.calls { MAX_WORK } else { MAX_WORK_OF_LEAF };
+        let is_small = shape.work + DEPTH_DISCOUNT * depth as u32 <= limit && self.inlined_bytes + bytes <= GROWTH;
         !self.is_cold()
             && depth < MAX_DEPTH
             && recursion <= MAX_RECURSION
-            && self.inlined_bytes + bytes <= GROWTH
-            && shape.work + DEPTH_DISCOUNT * depth as u32 <= limit
+            && (is_small || shape.product.is_some())
             && self.builder.func.dfg.num_values() <= MAX_VALUES
     }
 }

@@ -23,7 +23,7 @@ use crate::Error;
 macro_rules! find_cost {
     ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
         /// Fuel that an operator costs.
-        fn cost(costs: &OperatorCost, op: &Operator<'_>) -> i64 {
+        pub(super) fn cost(costs: &OperatorCost, op: &Operator<'_>) -> i64 {
             match op {
                 $(Operator::$op { .. } => costs.$op.into(),)*
                 // Operators of versions of the decoder that are not this one.

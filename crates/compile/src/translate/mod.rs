@@ -23,6 +23,7 @@ mod local;
 mod memory;
 mod meter;
 mod numeric;
+mod product;
 mod reference;
 mod simd;
 mod size;
