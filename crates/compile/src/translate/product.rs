@@ -100,7 +100,7 @@ impl Expressions {
         self.id(Expression::ShiftedRight(x, bits))
     }
 
-    fn to_high_bits(&mut self, x: Id) -> Id {
+    fn raised(&mut self, x: Id) -> Id {
         let bits = self.constant(32);
         self.id(Expression::ShiftedLeft(x, bits))
     }
@@ -119,17 +119,17 @@ impl Expressions {
         let u = self.sum(&[second, t_low]);
         let (t_high, u_high) = (self.high_bits(t), self.high_bits(u));
         let whole_high = self.sum(&[left, right, high, t_high, u_high]);
-        let (u_up, low_low) = (self.to_high_bits(u), self.low_bits(low));
+        let (u_up, low_low) = (self.raised(u), self.low_bits(low));
         let whole_low = self.symmetric(Expression::Or, u_up, low_low);
 
         let middle = self.sum(&[first, second]);
-        let middle_up = self.to_high_bits(middle);
+        let middle_up = self.raised(middle);
         let sum_low = self.sum(&[low, middle_up]);
         let carry = self.id(Expression::Less(sum_low, low));
         let middle_high = self.high_bits(middle);
         let mut with_overflow_of = |part: Id| {
             let overflowed = self.id(Expression::Less(middle, part));
-            let overflowed = self.to_high_bits(overflowed);
+            let overflowed = self.raised(overflowed);
             let middle = self.symmetric(Expression::Or, overflowed, middle_high);
             (sum_low, self.sum(&[left, right, high, middle, carry]))
         };
