@@ -28,6 +28,7 @@ mod reference;
 mod simd;
 mod size;
 mod table;
+mod widen;
 
 use std::collections::HashMap;
 
@@ -334,11 +335,6 @@ impl Translator<'_, '_> {
     /// The value as it crosses locals, blocks and calls: vectors become sixteen bytes.
     pub(super) fn canonical(&mut self, value: Value) -> Value {
         if self.value_type(value).is_vector() { self.vector(value, types::I8X16) } else { value }
-    }
-
-    /// An index or length as 64 bits: those of 32 bits are unsigned.
-    pub(super) fn extend_index(&mut self, value: Value) -> Value {
-        if self.value_type(value) == types::I32 { self.builder.ins().uextend(types::I64, value) } else { value }
     }
 
     /// What an integer is, if it is known here.
