@@ -16,7 +16,7 @@ impl Translator<'_, '_> {
         if self.value_type(value) != types::I32 {
             return value;
         }
-        match wide_load(&mut self.builder.func, value) {
+        match wide_load(self.builder.func, value) {
             Some(wide) => wide,
             None => self.builder.ins().uextend(types::I64, value),
         }
