@@ -30,8 +30,10 @@ use crate::engine::Engine;
 use crate::module::Module;
 use crate::value::Val;
 
-/// Slots on the stack; calls with more use the heap.
+/// Slots of a typed call, which cannot have more.
 const INLINE_SLOTS: usize = 16;
+/// Slots on the stack, of calls with values; those with more use the heap.
+const FEW_SLOTS: usize = 8;
 
 type Host = unsafe extern "C" fn(*mut VmHostContext, *mut VmContext, *mut Slot, usize) -> u8;
 
@@ -92,20 +94,26 @@ pub fn call_values<T>(
     params: &[Val],
     results: &mut [Val],
 ) -> Result<()> {
-    let types = store.engine().types().clone();
-    let ty = types.get(store.vm().func_type_id(func)).func();
+    let ty = store.types().get(store.vm().func_type_id(func)).func();
     let (num_params, num_results) = (ty.params.len(), ty.results.len());
     ensure!(params.len() == num_params, "expected {num_params} arguments, got {}", params.len());
     ensure!(results.len() == num_results, "expected room for {num_results} results, got {}", results.len());
     let count = num_params.max(num_results);
-    let mut slots = vec![Slot::default(); count];
+    let (mut few, mut many) = ([Slot::default(); FEW_SLOTS], Vec::new());
+    let slots = match few.get_mut(..count) {
+        Some(slots) => slots,
+        None => {
+            many.resize(count, Slot::default());
+            &mut many[..]
+        }
+    };
     for (index, (value, ty)) in params.iter().zip(&ty.params).enumerate() {
         ensure!(value.matches(store.vm(), *ty), "argument {index} has the wrong type: {value:?}, expected {ty}");
         slots[index] = value.to_slot(store.vm())?;
     }
     // SAFETY: S2, only a raw pointer to the store is alive; S7, the arguments were checked against the type.
     unsafe { call_slots(store.pointer(), func, slots.as_mut_ptr(), count) }?;
-    for ((result, ty), slot) in results.iter_mut().zip(&ty.results).zip(slots) {
+    for ((result, ty), slot) in results.iter_mut().zip(&ty.results).zip(slots.iter().copied()) {
         // SAFETY: S7, the callee left a value of this type.
         *result = unsafe { Val::from_slot(store.vm(), slot, *ty) };
     }

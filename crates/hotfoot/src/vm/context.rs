@@ -20,6 +20,7 @@ use super::trap;
 use crate::engine::Engine;
 use crate::hooks::{CallHook, UpdateDeadline};
 use crate::limits::{ResourceLimiter, ResourceLimiterAsync};
+use crate::types::registry::TypeRegistry;
 
 /// How the limiter is found in the data.
 pub enum Limiter<T> {
@@ -318,6 +319,12 @@ impl<'a, T> StoreContextMut<'a, T> {
     pub fn data_mut(&mut self) -> &mut T {
         // SAFETY: S2, borrowed exclusively as long as `self` is.
         unsafe { &mut (*self.inner.as_ptr()).data }
+    }
+
+    /// The types of the store's engine.
+    pub(super) fn types(&self) -> &'a TypeRegistry {
+        // SAFETY: S1, S2: the store keeps its engine as long as it is borrowed, and never changes it meanwhile.
+        unsafe { (*self.inner.as_ptr()).vm.engine().types() }
     }
 
     /// The store's engine.

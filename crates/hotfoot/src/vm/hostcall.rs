@@ -22,6 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::Result;
 use hotfoot_abi::vmctx::{HOST_MAGIC, VmContext, VmFuncRef, VmHostContext};
@@ -242,32 +243,68 @@ where
 /// S1, S2: `caller` is the context of the guest, or host, that called and now waits.
 #[inline]
 unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -> bool {
-    // SAFETY: S1, a context's store pointer is never null.
-    let store = unsafe { NonNull::new_unchecked(caller.as_ref().store.cast::<VmStore>()) };
-    // SAFETY: S2, one field, and nobody else uses it now.
-    unsafe { (*store.as_ptr()).host_was_seen = true };
-    // SAFETY: S2, a short borrow.
-    let scope = unsafe { store.as_ref().enter_scope() };
+    // SAFETY: S1, a context's store pointer is never null; S2, by the caller's promise: short borrows, none while others run.
+    unsafe {
+        let store = NonNull::new_unchecked(caller.as_ref().store.cast::<VmStore>());
+        (*store.as_ptr()).host_was_seen = true;
+        let scope = store.as_ref().enter_scope();
+        if (*store.as_ptr()).watches.any() && !cross(store, scope) {
+            return false;
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(body));
+        // Most calls leave nothing behind. The function may have changed what is watched.
+        let is_settled = matches!(outcome, Ok(Ok(()))) && store.as_ref().enter_scope() == scope;
+        is_settled && !(*store.as_ptr()).watches.any() || settle(store, scope, outcome)
+    }
+}
+
+/// Tells whoever watches that the host is called; false if the guest is to be left.
+///
+/// # Safety
+/// As [`guard`]: the caller's store; `scope` is that of the call.
+#[cold]
+#[inline(never)]
+unsafe fn cross(store: NonNull<VmStore>, scope: usize) -> bool {
     // SAFETY: S1, S2: by the caller's promise; only raw pointers to the store are alive at the border.
-    let outcome = catch_unwind(AssertUnwindSafe(|| unsafe {
-        if (*store.as_ptr()).watches.any() {
-            border::before_host(store)?;
+    unsafe {
+        let told = catch_unwind(AssertUnwindSafe(|| border::before_host(store)));
+        end_call(store, scope, told)
+    }
+}
+
+/// Ends a call of the host that somebody watches, that made handles, or that failed; false if the guest is to be left.
+///
+/// # Safety
+/// As [`cross`].
+#[cold]
+#[inline(never)]
+unsafe fn settle(store: NonNull<VmStore>, scope: usize, outcome: thread::Result<Result<()>>) -> bool {
+    // SAFETY: S1, S2: by the caller's promise; only raw pointers to the store are alive at the border.
+    unsafe {
+        let outcome = match outcome {
+            Ok(outcome) if (*store.as_ptr()).watches.any() => {
+                catch_unwind(AssertUnwindSafe(|| border::after_host(store, outcome)))
+            }
+            outcome => outcome,
+        };
+        end_call(store, scope, outcome)
+    }
+}
+
+/// Forgets the handles of a call, and keeps why it failed, if it did.
+///
+/// # Safety
+/// As [`cross`].
+unsafe fn end_call(store: NonNull<VmStore>, scope: usize, outcome: thread::Result<Result<()>>) -> bool {
+    // SAFETY: S2, short exclusive borrows; what the host function was given or made is no longer used. S9, the trampoline
+    // recorded where the guest stands.
+    unsafe {
+        (*store.as_ptr()).leave_scope(scope);
+        match outcome {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => VmStore::set_pending_host_error(store, error),
+            Err(panic) => (*store.as_ptr()).set_pending(Pending::Panic(panic)),
         }
-        let outcome = body();
-        // Looked at again: the function may have changed what is wanted.
-        if (*store.as_ptr()).watches.any() {
-            return border::after_host(store, outcome);
-        }
-        outcome
-    }));
-    // SAFETY: S2, a short exclusive borrow; what the host function was given or made is no longer used.
-    unsafe { (*store.as_ptr()).leave_scope(scope) };
-    match outcome {
-        Ok(Ok(())) => return true,
-        // SAFETY: S9, the trampoline recorded where the guest stands.
-        Ok(Err(error)) => unsafe { VmStore::set_pending_host_error(store, error) },
-        // SAFETY: S2, a short exclusive borrow.
-        Err(panic) => unsafe { (*store.as_ptr()).set_pending(Pending::Panic(panic)) },
     }
     false
 }
@@ -375,10 +412,13 @@ where
             let mut call = Caller::new(caller);
             let store = call.store.vm();
             let ty = block.ty.raw();
+            // One that calls this again meanwhile has another.
+            let mut values = std::mem::take(&mut store.values);
             let params = ty.params.iter().enumerate();
-            let params: Vec<Val> = params.map(|(index, ty)| Val::from_slot(store, *slots.add(index), *ty)).collect();
-            let mut results: Vec<Val> = ty.results.iter().map(|ty| Val::zero(*ty)).collect();
-            (block.func)(call, &params, &mut results)?;
+            values.extend(params.map(|(index, ty)| Val::from_slot(store, *slots.add(index), *ty)));
+            values.extend(ty.results.iter().map(|ty| Val::zero(*ty)));
+            let (params, results) = values.split_at_mut(ty.params.len());
+            (block.func)(call, params, results)?;
             let mut store = StoreContextMut::<T>::from_caller(caller);
             for (index, (value, ty)) in results.iter().zip(&ty.results).enumerate() {
                 anyhow::ensure!(
@@ -387,6 +427,8 @@ where
                 );
                 slots.add(index).write(value.to_slot(store.vm())?);
             }
+            values.clear();
+            store.vm().values = values;
             Ok(())
         })
         .into()

@@ -45,6 +45,7 @@ use super::table::TableData;
 use super::trap::{self, Pending};
 use crate::engine::Engine;
 use crate::exn_ref::ThrownException;
+use crate::value::Val;
 
 /// Identifies a store among all of the process; a handle carries its store's.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -159,6 +160,8 @@ pub struct VmStore {
     /// Whether a guest has called a host function, or seen a limit of this store or the host, since this was cleared.
     pub(super) host_was_seen: bool,
     pub(super) waiter: Option<Arc<Waiter>>,
+    /// Room for the arguments and results of a host function that takes them as values; at most two thousand.
+    pub(super) values: Vec<Val>,
 }
 
 // SAFETY: S2, S3: the pointers inside lead to memory that this store owns and reaches only while borrowed.
@@ -221,6 +224,7 @@ impl VmStore {
             gc: Gc::default(),
             host_was_seen: false,
             waiter: None,
+            values: Vec::new(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Host → guest → host → guest: what a host function may do with the store that called it.
 
 use hotfoot::{
-    Caller, Engine, Extern, Func, Instance, Linker, Memory, MemoryType, Module, Ref, RefType, Result, Store, Table,
-    TableType, Trap, Val, WasmBacktrace,
+    Caller, Engine, Extern, Func, FuncType, Instance, Linker, Memory, MemoryType, Module, Ref, RefType, Result, Store,
+    Table, TableType, Trap, Val, ValType, WasmBacktrace,
 };
 
 use super::{call, compile, engines, instantiate};
@@ -173,5 +173,37 @@ fn a_trap_inside_is_handled_outside_and_the_outer_guest_goes_on() {
         for _ in 0..3 {
             assert_eq!(call::<_, (), (i32, f64)>(&mut store, instance, "run", ()).unwrap(), (sum, 1.5), "{kind}");
         }
+    }
+}
+
+/// The values of such calls share one buffer of their store, but not while one waits for the other; and a call that fails
+/// leaves nothing in it.
+#[test]
+fn values_of_nested_untyped_calls_do_not_mix() {
+    let engine = Engine::default();
+    let mut store = Store::new(&engine, ());
+    let ty = FuncType::new(&engine, [ValType::I32, ValType::I64], [ValType::I64, ValType::I32]);
+    let host = Func::new(&mut store, ty, |mut caller, params, results| {
+        let (depth, sum) = (params[0].unwrap_i32(), params[1].unwrap_i64());
+        anyhow::ensure!(sum != -1, "enough");
+        if depth == 0 {
+            return Ok(());
+        }
+        let guest = caller.get_export("again").unwrap().into_func().unwrap();
+        let mut inner = [Val::I64(0), Val::I32(0)];
+        guest.call(&mut caller, &[Val::I32(depth - 1), Val::I64(sum)], &mut inner)?;
+        assert_eq!(params[0].unwrap_i32(), depth, "the arguments are still there");
+        results[0] = Val::I64(inner[0].unwrap_i64() + i64::from(depth));
+        results[1] = Val::I32(inner[1].unwrap_i32() + 1);
+        Ok(())
+    });
+    let text = r#"(module (import "" "" (func $host (param i32 i64) (result i64 i32)))
+        (func (export "again") (param i32 i64) (result i64 i32) (call $host (local.get 0) (local.get 1))))"#;
+    let instance = instantiate(&mut store, text, &[host.into()]);
+    let again = instance.get_typed_func::<(i32, i64), (i64, i32)>(&mut store, "again").unwrap();
+    for depth in [0, 1, 20, 3] {
+        let sum = i64::from(depth) * i64::from(depth + 1) / 2;
+        assert_eq!(again.call(&mut store, (depth, 0)).unwrap(), (sum, depth));
+        assert!(again.call(&mut store, (depth, -1)).is_err());
     }
 }
