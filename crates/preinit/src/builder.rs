@@ -255,6 +255,9 @@ impl Preinit {
         if self.optimize {
             let (smaller, gain) = optimize::optimize(&output)?;
             report.removed_functions = gain.removed_functions;
+            report.removed_elements = gain.removed_elements;
+            report.removed_globals = gain.unused.globals;
+            report.removed_types = gain.unused.types;
             report.direct_calls = gain.direct_calls;
             output = smaller;
         }

@@ -32,8 +32,8 @@
 //! random numbers from a fixed seed, as both would be frozen into the output anyway.
 //!
 //! [`Preinit`] is the builder; `host` instantiates and runs; `state` captures; `image` turns memory into data segments;
-//! `input` reads a module and `rewrite` writes one; `optimize` removes what cannot be
-//! reached; `report` says what happened.
+//! `input` reads a module and `rewrite` writes one; `optimize` and `unused` remove what
+//! cannot be reached; `report` says what happened.
 #![forbid(unsafe_code)]
 
 mod builder;
@@ -46,6 +46,7 @@ mod optimize;
 mod report;
 mod rewrite;
 mod state;
+mod unused;
 mod uses;
 
 pub use builder::Preinit;

@@ -1,7 +1,8 @@
-//! What only the initialisation needed goes away: functions that nothing can reach any more.
+//! What only the initialisation needed goes away: functions that nothing can reach any more, elements of tables that nothing
+//! reads, and then globals and types that nothing names ([`unused`]).
 //!
 //! Reached is what exports, the start function, globals, tables and segments name, and what the code of reached functions
-//! names. A `call_indirect` at a constant place of a table that nothing can change becomes a direct call first, if the
+//! names. The elements of a table of the module's own are reached when code of a reached function reads them. A `call_indirect` at a constant place of a table that nothing can change becomes a direct call first, if the
 //! function there has the very type that the call names. The remaining functions get new numbers, so the code is encoded
 //! anew, and DWARF, which names places in it, is left out.
 
@@ -14,29 +15,41 @@ use wasmparser::{ConstExpr, ElementItems, ElementKind, ExternalKind, FunctionBod
 
 use crate::error::PreinitError;
 use crate::input::Input;
+use crate::unused::{self, Unused, renamed};
 
 /// What an optimisation did.
 #[derive(Copy, Clone, Debug, Default)]
 pub struct Gain {
     pub removed_functions: usize,
+    /// Items of element segments for tables that nothing reads.
+    pub removed_elements: usize,
     pub direct_calls: usize,
+    pub unused: Unused,
 }
 
 /// Writes a module without what cannot be reached.
 pub fn optimize(wasm: &[u8]) -> Result<(Vec<u8>, Gain), PreinitError> {
     let input = Input::new(wasm)?;
     let constant_calls = constant_tables(&input)?;
-    let reached = reached(&input, &constant_calls)?;
-    let mut map = HashMap::new();
-    for old in reached.iter().copied() {
-        map.insert(old, map.len() as u32);
-    }
+    let mut reached = Reached::new(&input, &constant_calls)?;
+    reached.follow()?;
+    let Reached { functions, unread, .. } = reached;
+    let map: HashMap<u32, u32> = functions.into_iter().zip(0..).collect();
     let removed_functions = input.funcs.len() - map.len();
-    let mut shrink =
-        Shrink { imported: input.imported.funcs, types: &input.funcs, tables: constant_calls, map, direct_calls: 0 };
+    let mut shrink = Shrink {
+        imported: input.imported.funcs,
+        types: &input.funcs,
+        tables: constant_calls,
+        map,
+        unread,
+        direct_calls: 0,
+        removed_elements: 0,
+    };
     let mut module = wasm_encoder::Module::new();
     shrink.parse_core_module(&mut module, Parser::new(0), wasm)?;
-    Ok((module.finish(), Gain { removed_functions, direct_calls: shrink.direct_calls }))
+    let (removed_elements, direct_calls) = (shrink.removed_elements, shrink.direct_calls);
+    let (wasm, unused) = unused::remove(&module.finish())?;
+    Ok((wasm, Gain { removed_functions, removed_elements, direct_calls, unused }))
 }
 
 /// What the elements of tables are that nothing can change: by table and place.
@@ -101,63 +114,116 @@ fn target(tables: &ConstantTables, types: &[u32], place: i32, ty: u32, table: u3
     (types.get(function as usize) == Some(&ty)).then_some(function)
 }
 
-fn reached(input: &Input<'_>, tables: &ConstantTables) -> Result<BTreeSet<u32>, PreinitError> {
-    // Imports stay: a host that provides them need not notice.
-    let mut reached: BTreeSet<u32> = (0..input.imported.funcs).collect();
-    let mut waiting: Vec<u32> = roots(input)?;
-    while let Some(function) = waiting.pop() {
-        if !reached.insert(function) {
-            continue;
-        }
-        let Some(body) = input.bodies.get((function - input.imported.funcs) as usize) else { continue };
-        let mut operators = body.get_operators_reader()?;
-        let mut last_constant = None;
-        while !operators.eof() {
-            let operator = operators.read()?;
-            match operator {
-                Operator::Call { function_index }
-                | Operator::ReturnCall { function_index }
-                | Operator::RefFunc { function_index } => waiting.push(function_index),
-                Operator::CallIndirect { type_index, table_index } => {
-                    let place = last_constant;
-                    waiting.extend(place.and_then(|at| target(tables, &input.funcs, at, type_index, table_index)));
-                }
-                _ => {}
-            }
-            last_constant = if let Operator::I32Const { value } = operator { Some(value) } else { None };
-        }
+/// The tables whose elements an instruction reads, if it does; a call at a place that is known is not one.
+fn read_table(operator: &Operator<'_>) -> Option<u32> {
+    match *operator {
+        Operator::TableGet { table }
+        | Operator::CallIndirect { table_index: table, .. }
+        | Operator::ReturnCallIndirect { table_index: table, .. }
+        | Operator::TableCopy { src_table: table, .. } => Some(table),
+        _ => None,
     }
-    Ok(reached)
 }
 
-/// What the module names outside of code.
-fn roots(input: &Input<'_>) -> Result<Vec<u32>, PreinitError> {
-    let is_func = |kind| matches!(kind, ExternalKind::Func | ExternalKind::FuncExact);
-    let exports = input.exports.iter().filter(|export| is_func(export.kind));
-    let mut roots: Vec<u32> = exports.map(|export| export.index).chain(input.start).collect();
-    let inits = input.global_inits.iter().chain(input.table_inits.iter().flatten());
-    for init in inits {
-        functions_in(init, &mut roots)?;
-    }
-    for element in &input.elements {
-        // What is only declared is needed if code names it.
-        if matches!(element.kind, ElementKind::Declared) {
-            continue;
+/// What can be reached.
+struct Reached<'a> {
+    input: &'a Input<'a>,
+    tables: &'a ConstantTables,
+    functions: BTreeSet<u32>,
+    /// Tables whose elements nothing that was reached reads.
+    unread: BTreeSet<u32>,
+    waiting: Vec<u32>,
+}
+
+impl<'a> Reached<'a> {
+    /// What the module names outside of code.
+    fn new(input: &'a Input<'a>, tables: &'a ConstantTables) -> Result<Reached<'a>, PreinitError> {
+        let is_func = |kind| matches!(kind, ExternalKind::Func | ExternalKind::FuncExact);
+        let exports = input.exports.iter().filter(|export| is_func(export.kind));
+        let mut waiting: Vec<u32> = exports.map(|export| export.index).chain(input.start).collect();
+        let inits = input.global_inits.iter().chain(input.table_inits.iter().flatten());
+        for init in inits {
+            functions_in(init, &mut waiting)?;
         }
-        match &element.items {
+        let mut unread: BTreeSet<u32> = (input.imported.tables..input.tables.len() as u32).collect();
+        for export in input.exports.iter().filter(|export| export.kind == ExternalKind::Table) {
+            unread.remove(&export.index);
+        }
+        // Imports stay: a host that provides them need not notice.
+        let functions = (0..input.imported.funcs).collect();
+        let mut reached = Reached { input, tables, functions, unread, waiting };
+        for element in &input.elements {
+            match &element.kind {
+                // What is only declared is needed if code names it.
+                ElementKind::Declared => {}
+                ElementKind::Active { table_index, .. } if reached.unread.contains(&table_index.unwrap_or(0)) => {}
+                _ => reached.items(&element.items)?,
+            }
+        }
+        Ok(reached)
+    }
+
+    fn items(&mut self, items: &ElementItems<'_>) -> Result<(), PreinitError> {
+        match items {
             ElementItems::Functions(functions) => {
                 for function in functions.clone() {
-                    roots.push(function?);
+                    self.waiting.push(function?);
                 }
             }
             ElementItems::Expressions(_, expressions) => {
                 for expression in expressions.clone() {
-                    functions_in(&expression?, &mut roots)?;
+                    functions_in(&expression?, &mut self.waiting)?;
                 }
             }
         }
+        Ok(())
     }
-    Ok(roots)
+
+    /// Goes where the code of reached functions leads.
+    fn follow(&mut self) -> Result<(), PreinitError> {
+        let input = self.input;
+        while let Some(function) = self.waiting.pop() {
+            if !self.functions.insert(function) {
+                continue;
+            }
+            let Some(body) = input.bodies.get((function - input.imported.funcs) as usize) else { continue };
+            let mut operators = body.get_operators_reader()?;
+            let mut last_constant = None;
+            while !operators.eof() {
+                let operator = operators.read()?;
+                self.operator(&operator, last_constant)?;
+                last_constant = if let Operator::I32Const { value } = operator { Some(value) } else { None };
+            }
+        }
+        Ok(())
+    }
+
+    fn operator(&mut self, operator: &Operator<'_>, last_constant: Option<i32>) -> Result<(), PreinitError> {
+        match *operator {
+            Operator::Call { function_index }
+            | Operator::ReturnCall { function_index }
+            | Operator::RefFunc { function_index } => self.waiting.push(function_index),
+            Operator::CallIndirect { type_index, table_index } => {
+                let direct =
+                    last_constant.and_then(|at| target(self.tables, &self.input.funcs, at, type_index, table_index));
+                if let Some(function) = direct {
+                    self.waiting.push(function);
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        if let Some(table) = read_table(operator).filter(|table| self.unread.remove(table)) {
+            let input = self.input;
+            for element in &input.elements {
+                let into = matches!(&element.kind, ElementKind::Active { table_index, .. } if table_index.unwrap_or(0) == table);
+                if into {
+                    self.items(&element.items)?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn functions_in(expression: &ConstExpr<'_>, functions: &mut Vec<u32>) -> Result<(), PreinitError> {
@@ -176,7 +242,9 @@ struct Shrink<'a> {
     types: &'a [u32],
     tables: ConstantTables,
     map: HashMap<u32, u32>,
+    unread: BTreeSet<u32>,
     direct_calls: usize,
+    removed_elements: usize,
 }
 
 impl Shrink<'_> {
@@ -209,17 +277,6 @@ impl Shrink<'_> {
         }
         code.function(&function);
         Ok(())
-    }
-
-    fn functions(&mut self, map: wasmparser::NameMap<'_>) -> Result<NameMap, Error<Infallible>> {
-        let mut names = NameMap::new();
-        for naming in map {
-            let naming = naming?;
-            if let Some(index) = self.map.get(&naming.index) {
-                names.append(*index, naming.name);
-            }
-        }
-        Ok(names)
     }
 
     fn inside(&mut self, map: wasmparser::IndirectNameMap<'_>) -> Result<IndirectNameMap, Error<Infallible>> {
@@ -284,6 +341,24 @@ impl Reencode for Shrink<'_> {
                 elements.declared(Elements::Functions(kept.into()));
                 Ok(())
             }
+            (ElementKind::Active { table_index, offset_expr }, items)
+                if self.unread.contains(&table_index.unwrap_or(0)) =>
+            {
+                // The segment stays, for the numbers of others.
+                let offset = self.const_expr(offset_expr.clone())?;
+                match items {
+                    ElementItems::Functions(functions) => {
+                        self.removed_elements += functions.count() as usize;
+                        elements.active(*table_index, &offset, Elements::Functions((&[]).into()));
+                    }
+                    ElementItems::Expressions(ty, expressions) => {
+                        self.removed_elements += expressions.count() as usize;
+                        let ty = self.ref_type(*ty)?;
+                        elements.active(*table_index, &offset, Elements::Expressions(ty, (&[]).into()));
+                    }
+                }
+                Ok(())
+            }
             _ => utils::parse_element(self, elements, element),
         }
     }
@@ -306,7 +381,7 @@ impl Reencode for Shrink<'_> {
         section: Name<'_>,
     ) -> Result<(), Error<Infallible>> {
         match section {
-            Name::Function(map) => names.functions(&self.functions(map)?),
+            Name::Function(map) => names.functions(&renamed(&self.map, map)?),
             Name::Local(map) => names.locals(&self.inside(map)?),
             Name::Label(map) => names.labels(&self.inside(map)?),
             other => utils::parse_custom_name_subsection(self, names, other)?,

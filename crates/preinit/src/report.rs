@@ -31,6 +31,12 @@ pub struct Report {
     pub element_segments: usize,
     /// Functions that were removed as nothing can reach them.
     pub removed_functions: usize,
+    /// Items of element segments that were removed as nothing reads their table.
+    pub removed_elements: usize,
+    /// Globals that were removed as nothing names them.
+    pub removed_globals: usize,
+    /// Types that were removed as nothing names them.
+    pub removed_types: usize,
     /// Indirect calls that became direct.
     pub direct_calls: usize,
     /// Whether the artifact has the code that was compiled for the initialisation; none for a module.
@@ -151,9 +157,13 @@ impl Report {
             "{} globals, {} objects, {} data segments, {} element segments",
             self.globals, self.objects, self.data_segments, self.element_segments
         ));
-        if self.removed_functions + self.direct_calls > 0 {
-            lines
-                .push(format!("{} functions removed, {} calls made direct", self.removed_functions, self.direct_calls));
+        let removed = [self.removed_functions, self.removed_globals, self.removed_types, self.removed_elements];
+        if removed.iter().sum::<usize>() + self.direct_calls > 0 {
+            let [functions, globals, types, elements] = removed;
+            lines.push(format!(
+                "{functions} functions, {globals} globals, {types} types and {elements} table elements removed, {} calls made direct",
+                self.direct_calls
+            ));
         }
         match self.reused_code {
             Some(true) => lines.push("nothing was compiled again".to_owned()),

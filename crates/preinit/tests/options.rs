@@ -229,7 +229,9 @@ const WITH_LEFTOVERS: &str = r#"(module
 #[test]
 fn what_only_the_initialisation_used_is_removed() {
     let (wasm, report) = Preinit::new().optimize(true).run_with_report(WITH_LEFTOVERS.as_bytes()).unwrap();
+    // Table 0 is only called at a constant place, so nothing reads its elements: `three` is in the other table, too.
     assert_eq!((report.removed_functions, report.direct_calls), (3, 1));
+    assert_eq!((report.removed_elements, report.removed_globals), (2, 0));
     assert!(
         report.output_bytes == wasm.len() && wasm.len() < Preinit::new().run(WITH_LEFTOVERS.as_bytes()).unwrap().len()
     );
@@ -243,4 +245,48 @@ fn what_only_the_initialisation_used_is_removed() {
     let names = custom_sections(&wasm).pop().unwrap().1;
     let holds = |name: &str| names.windows(name.len()).any(|window| window == name.as_bytes());
     assert!(holds("named") && holds("three") && !holds("dead"));
+}
+
+/// The initialisation used types, globals and a table of its own, some only by way of others. What the rest names stays, each
+/// thing in another way.
+const WITH_UNUSED: &str = r#"(module
+    (type $dead_field (struct (field i32)))
+    (type $dead (struct (field (ref null $dead_field))))
+    (rec (type $kept (struct (field (ref null $beside)))) (type $beside (array i8)))
+    (type $named_by_local (struct (field i64)))
+    (import "host" "g" (global $imported i32))
+    (table $only_init 4 funcref) (table $called 4 funcref) (table $copied 4 funcref) (table $exported (export "t") 1 funcref)
+    (elem (table $only_init) (i32.const 1) func $by_init) (elem (table $called) (i32.const 2) func $by_place)
+    (elem (table $copied) (i32.const 0) func $by_copy) (elem (table $exported) (i32.const 0) func $by_export)
+    (global $counter (mut i32) (i32.const 0)) (global $dead_object (mut (ref null $dead)) (ref.null $dead))
+    (global $base i32 (i32.const 5)) (global $kept_value (mut i64) (i64.const 7))
+    (global $used_by_init i32 (i32.const 9)) (global $unused i32 (global.get $used_by_init))
+    (global $object (mut (ref null $kept)) (ref.null $kept))
+    (func $by_init (result i32) (i32.const 1)) (func $by_place (result i32) (i32.const 20))
+    (func $by_copy (result i32) (i32.const 300)) (func $by_export (result i32) (i32.const 4000))
+    (func (export "wizer.initialize")
+        (global.set $counter (call_indirect $only_init (result i32) (i32.add (i32.const 1) (global.get $unused) (i32.const -9) (i32.add))))
+        (global.set $dead_object (struct.new_default $dead)) (global.set $kept_value (i64.const 50000)))
+    (func (export "run") (param $place i32) (result i32) (local (ref null $named_by_local))
+        (table.copy $called $copied (i32.const 0) (i32.const 0) (i32.const 1))
+        (drop (ref.is_null (global.get $object)))
+        (i32.add (i32.wrap_i64 (global.get $kept_value))
+            (i32.add (call_indirect $called (result i32) (local.get $place)) (call_indirect $called (result i32) (i32.const 0))))))"#;
+
+#[test]
+fn globals_types_and_elements_that_only_the_initialisation_used_are_removed() {
+    let host = wat::parse_str(r#"(module (global (export "g") i32 (i32.const 3)))"#).unwrap();
+    let mut preinit = Preinit::new();
+    preinit.preload_bytes("host", host).optimize(true);
+    let (wasm, report) = preinit.run_with_report(WITH_UNUSED.as_bytes()).unwrap();
+    // `by_init` and the initialisation; what it set; the types of that.
+    assert_eq!((report.removed_functions, report.removed_elements), (2, 1));
+    assert_eq!((report.removed_globals, report.removed_types), (6, 3));
+    let module = module(&wasm);
+    let mut store = Store::new(module.engine(), ());
+    let instance = hotfoot::Instance::new(&mut store, &module, &[]).unwrap();
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run").unwrap();
+    assert_eq!(run.call(&mut store, 2).unwrap(), 50_320);
+    let table = instance.get_table(&mut store, "t").unwrap();
+    assert!(matches!(table.get(&mut store, 0), Some(hotfoot::Ref::Func(Some(_)))));
 }
