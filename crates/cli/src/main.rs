@@ -9,6 +9,8 @@ mod anatomy;
 mod args;
 mod cmd;
 mod config_file;
+#[allow(unsafe_code)]
+mod descriptors;
 mod disasm;
 mod doctor;
 mod explore;

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use hotfoot::{Cache, Module};
 
 use crate::args::Source;
+use crate::descriptors;
 use crate::input::Input;
 
 /// Says to a process that it is the one that compiles the rest.
@@ -61,6 +62,10 @@ impl Drop for Rest<'_> {
             return;
         }
         let Ok(program) = std::env::current_exe() else { return };
+        // Whoever waits for the end of a pipe that we were given must not wait for the other process.
+        if !descriptors::keep_to_ourselves() {
+            return;
+        }
         let mut command = Command::new(program);
         command.args(std::env::args_os().skip(1)).env(VARIABLE, "1");
         // Without it, the next run is like this one.

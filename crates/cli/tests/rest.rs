@@ -45,6 +45,21 @@ fn what_is_left_to_compile_is_compiled_after_the_program_has_ended() {
     assert!(again.status.success() && entries(directory.path()) == 1, "{again:?}");
 }
 
+/// `hotfoot run large.wasm | cat` with the pipe on another descriptor, too, as jobs of shells and build tools hand them on: the reader
+/// waited until the module was compiled.
+#[test]
+fn what_compiles_the_rest_keeps_no_pipe_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let module_path = directory.path().join("large.wasm");
+    std::fs::write(&module_path, module()).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" run \"$1\" 3>&1", env!("CARGO_BIN_EXE_hotfoot")]).arg(&module_path);
+    // Returns when nobody has the pipe any more.
+    let output = shell.env("XDG_CACHE_HOME", directory.path()).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(entries(directory.path()), 0, "the reader waited for the compiler");
+}
+
 #[test]
 fn without_a_cache_nothing_is_left_behind() {
     let directory = tempfile::tempdir().unwrap();
