@@ -10,22 +10,24 @@
 /// The custom section that names the file with a module's debug information, if the module has none itself.
 pub const EXTERNAL_DEBUG_INFO: &str = "external_debug_info";
 
-/// A module's debug information, to be written.
+/// A module's debug information, where it lies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DebugInfo {
+pub struct DebugSections<'a> {
     /// Where the code section's contents begin in the module; DWARF counts from there.
     pub code_start: u32,
     /// Names, such as `.debug_info`, and bytes of the custom sections.
-    pub sections: Vec<(String, Vec<u8>)>,
+    pub sections: Vec<(&'a str, &'a [u8])>,
 }
 
-impl DebugInfo {
+impl<'a> DebugSections<'a> {
     /// As the section of an artifact holds it; nothing if there is none.
     pub(crate) fn encode(&self) -> Vec<u8> {
         if self.sections.is_empty() {
             return Vec::new();
         }
-        let mut bytes = self.code_start.to_le_bytes().to_vec();
+        let len: usize = self.sections.iter().map(|(name, contents)| 8 + name.len() + contents.len()).sum();
+        let mut bytes = Vec::with_capacity(4 + len);
+        bytes.extend_from_slice(&self.code_start.to_le_bytes());
         for (name, contents) in &self.sections {
             bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
             bytes.extend_from_slice(&(contents.len() as u32).to_le_bytes());
@@ -34,19 +36,8 @@ impl DebugInfo {
         }
         bytes
     }
-}
 
-/// A module's debug information, read where it lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DebugSections<'a> {
-    /// As [`DebugInfo::code_start`].
-    pub code_start: u32,
-    /// Names and bytes of the custom sections.
-    pub sections: Vec<(&'a str, &'a [u8])>,
-}
-
-impl<'a> DebugSections<'a> {
-    /// Reads what [`DebugInfo::encode`] wrote; `None` if there is none, or it is damaged.
+    /// Reads what [`DebugSections::encode`] wrote; `None` if there is none, or it is damaged.
     pub(crate) fn decode(mut bytes: &'a [u8]) -> Option<DebugSections<'a>> {
         let code_start = number(&mut bytes)?;
         let mut sections = Vec::new();
@@ -69,18 +60,14 @@ fn number(bytes: &mut &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DebugInfo, DebugSections};
+    use super::DebugSections;
 
     #[test]
     fn what_was_written_is_read_and_damage_is_not() {
-        let sections = vec![(".debug_info".into(), vec![1, 2, 3]), (".debug_str".into(), vec![])];
-        let info = DebugInfo { code_start: 77, sections };
+        let sections = vec![(".debug_info", &[1, 2, 3][..]), (".debug_str", &[])];
+        let info = DebugSections { code_start: 77, sections };
         let bytes = info.encode();
-        let read = DebugSections::decode(&bytes).unwrap();
-        assert_eq!(
-            (read.code_start, &read.sections[..]),
-            (77, &[(".debug_info", &[1, 2, 3][..]), (".debug_str", &[])][..])
-        );
+        assert_eq!(DebugSections::decode(&bytes), Some(info));
         assert_eq!(DebugSections::decode(&[]), None);
         let readable = (0..bytes.len()).filter(|len| DebugSections::decode(&bytes[..*len]).is_some());
         assert_eq!(readable.collect::<Vec<_>>(), [4, 4 + 8 + 11 + 3], "only between sections");

@@ -20,7 +20,7 @@ mod types;
 pub mod write;
 
 pub use blake3::Hasher;
-pub use debug::{DebugInfo, DebugSections, EXTERNAL_DEBUG_INFO};
+pub use debug::{DebugSections, EXTERNAL_DEBUG_INFO};
 pub use defined::{ArrayType, CompositeType, FieldType, FuncType, StorageType, StructType, SubType};
 pub use head::{Key, RECOGNISABLE_LEN, is_artifact, sign};
 pub use info::{

@@ -39,7 +39,7 @@ use std::ops::Range;
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::debug::DebugInfo;
+use crate::debug::DebugSections;
 use crate::elf;
 use crate::head::{self, Place};
 use crate::info::{Header, ModuleInfo};
@@ -234,7 +234,7 @@ pub struct Parts<'a> {
     /// Per-function tables.
     pub tables: Tables<'a>,
     /// What source the code comes from.
-    pub debug: &'a DebugInfo,
+    pub debug: DebugSections<'a>,
 }
 
 impl Parts<'_> {

@@ -2,7 +2,7 @@
 
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{
-    Address, Artifact, CallSite, CodeRange, CodeTables, CompositeType, DebugInfo, EntityIndex, EntityType, Export,
+    Address, Artifact, CallSite, CodeRange, CodeTables, CompositeType, DebugSections, EntityIndex, EntityType, Export,
     FuncType, FunctionName, Handler, Header, INLINED, Import, Inlined, ModuleInfo, Parts, RECOGNISABLE_LEN, ReadError,
     Section, StackMap, SubType, Tables, Trampolines, ValType, is_artifact, sign,
 };
@@ -70,7 +70,7 @@ fn parts() -> Parts<'static> {
             },
             names: Vec::leak(vec![FunctionName { function: 1, name: "début".into() }]),
         },
-        debug: Box::leak(Box::new(DebugInfo { code_start: 40, sections: vec![(".debug_line".into(), vec![1, 2, 3])] })),
+        debug: DebugSections { code_start: 40, sections: vec![(".debug_line", &[1, 2, 3])] },
     }
 }
 

@@ -5,11 +5,13 @@
 //!
 //! Invariant: a decoded [`Module`] fits the artifact: its VM context is smaller than 2 GiB and offsets fit 32 bits.
 
+use std::ops::Range;
+
 use cranelift_codegen::ir::Type;
 use hotfoot_abi::gc::StructLayout;
 use hotfoot_abi::vmctx::{Counts, VmLayout};
 use hotfoot_artifact::{
-    ConstExpr, ConstOp, DebugInfo, EXTERNAL_DEBUG_INFO, EntityIndex, EntityType, Export, FuncType, FunctionName,
+    ConstExpr, ConstOp, DebugSections, EXTERNAL_DEBUG_INFO, EntityIndex, EntityType, Export, FuncType, FunctionName,
     GlobalType, INLINED, Import, MemoryType, ModuleInfo, StructType, TableType, ValType,
 };
 use wasmparser::{
@@ -45,7 +47,7 @@ pub(crate) struct Module {
     pub(crate) escaping: Vec<u32>,
     /// Items of element segments that hold functions.
     pub(crate) elements: Vec<u32>,
-    /// Bytes of all data segments.
+    /// Bytes of all data segments, as [`fold`](crate::fold) lays them out; until then, segments say where in the binary theirs are.
     pub(crate) data: Vec<u8>,
     /// In the order of the module.
     pub(crate) exports: Vec<Export>,
@@ -54,7 +56,24 @@ pub(crate) struct Module {
     /// Ascending by function and offset.
     pub(crate) branch_hints: Vec<BranchHint>,
     /// DWARF, and where its addresses count from.
-    pub(crate) debug: DebugInfo,
+    pub(crate) debug: Debug,
+}
+
+/// What the binary says of the source that it was made from.
+#[derive(Default)]
+pub(crate) struct Debug {
+    /// Where the code section's contents begin.
+    code_start: u32,
+    /// Names of custom sections, and where their contents are.
+    pub(crate) sections: Vec<(String, Range<usize>)>,
+}
+
+impl Debug {
+    /// The sections themselves.
+    pub(crate) fn of<'a>(&'a self, wasm: &'a [u8]) -> DebugSections<'a> {
+        let sections = self.sections.iter().map(|(name, place)| (name.as_str(), &wasm[place.clone()]));
+        DebugSections { code_start: self.code_start, sections: sections.collect() }
+    }
 }
 
 /// A function's body and what it is validated against.
@@ -111,7 +130,7 @@ impl Module {
         let counts = Counts::default();
         Module {
             info: ModuleInfo::default(),
-            debug: DebugInfo::default(),
+            debug: Debug::default(),
             counts,
             layout: VmLayout::new(counts),
             function_types: Vec::new(),
@@ -216,7 +235,8 @@ impl Module {
             }
             Payload::CodeSectionStart { unchecked_range, .. } => self.debug.code_start = unchecked_range.start as u32,
             Payload::CustomSection(section) if is_debug_info(section.name()) => {
-                self.debug.sections.push((section.name().to_owned(), section.data().to_vec()));
+                let start = section.data_offset() as usize;
+                self.debug.sections.push((section.name().to_owned(), start..start + section.data().len()));
             }
             Payload::CustomSection(section) => match section.as_known() {
                 KnownCustom::Name(names) => metadata::names(self, names),

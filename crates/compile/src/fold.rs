@@ -28,7 +28,7 @@ const LONG_GAP_LEN: u64 = PAGE;
 struct Known {
     memory: u32,
     offset: u64,
-    /// Where in the module's data its bytes are.
+    /// Where in the binary its bytes are.
     bytes: Range<u64>,
 }
 
@@ -38,8 +38,8 @@ impl Known {
     }
 }
 
-/// Folds what can be folded.
-pub(crate) fn fold(module: &mut Module) {
+/// Collects the data of a module's segments from its binary, and folds what can be folded.
+pub(crate) fn fold(module: &mut Module, wasm: &[u8]) {
     let segments = std::mem::take(&mut module.info.data);
     let imported = module.info.counts().imported_memories;
     let mut kept = Vec::new();
@@ -63,7 +63,7 @@ pub(crate) fn fold(module: &mut Module) {
         known.sort_by_key(|place| place.bytes.start);
     }
     let stretches = stretches(&known, overlaps);
-    write(module, &known, &stretches, kept);
+    write(module, wasm, &known, &stretches, kept);
 }
 
 /// Why the place of a segment is not known.
@@ -107,11 +107,11 @@ fn stretches(known: &[Known], overlaps: bool) -> Vec<Range<usize>> {
     stretches
 }
 
-/// Lays the module's data out anew: what is known first.
-fn write(module: &mut Module, known: &[Known], stretches: &[Range<usize>], kept: Vec<DataSegment>) {
-    let old = std::mem::take(&mut module.data);
-    let slice = |bytes: &Range<u64>| &old[bytes.start as usize..bytes.end as usize];
-    let mut data = Vec::with_capacity(old.len());
+/// Lays the module's data out: what is known first.
+fn write(module: &mut Module, wasm: &[u8], known: &[Known], stretches: &[Range<usize>], kept: Vec<DataSegment>) {
+    let slice = |bytes: &Range<u64>| &wasm[bytes.start as usize..bytes.end as usize];
+    let all = known.iter().map(|place| &place.bytes).chain(kept.iter().map(|segment| &segment.bytes));
+    let mut data = Vec::with_capacity(all.map(|bytes| bytes.end - bytes.start).sum::<u64>() as usize);
     for stretch in stretches {
         let places = &known[stretch.clone()];
         let (first, last) = (&places[0], &places[places.len() - 1]);

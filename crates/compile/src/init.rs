@@ -104,7 +104,7 @@ fn element_functions(module: &mut Module, items: Vec<ConstExpr>) -> Option<Vec<C
     }
 }
 
-/// Decodes a data segment and appends its bytes to the module's data.
+/// Decodes a data segment; its bytes stay where they are in the binary.
 pub(crate) fn data(module: &mut Module, segment: wasmparser::Data<'_>) -> Result<DataSegment, Error> {
     let mode = match segment.kind {
         DataKind::Passive => DataMode::Passive,
@@ -112,8 +112,7 @@ pub(crate) fn data(module: &mut Module, segment: wasmparser::Data<'_>) -> Result
             DataMode::Active { memory: memory_index, offset: const_expr(&module.types, &offset_expr)? }
         }
     };
-    let start = module.data.len() as u64;
-    module.data.extend_from_slice(segment.data);
     let index = module.info.data.len() as u32;
-    Ok(DataSegment { index, mode, bytes: start..module.data.len() as u64 })
+    let end = segment.range.end;
+    Ok(DataSegment { index, mode, bytes: end - segment.data.len() as u64..end })
 }

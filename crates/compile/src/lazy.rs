@@ -15,7 +15,7 @@ use std::sync::Arc;
 use cranelift_codegen::binemit::Reloc;
 use hotfoot_abi::builtin::Builtin;
 use hotfoot_abi::stub::STUB_SIZE;
-use hotfoot_artifact::CodeTables;
+use hotfoot_artifact::{CodeTables, DebugSections};
 use wasmparser::{BinaryReader, FuncToValidate, FunctionBody, ValidatorResources};
 
 use crate::decode::{self, Body, Module};
@@ -46,29 +46,12 @@ impl std::fmt::Debug for LazyModule {
     }
 }
 
-/// The bodies of a module's functions, without the rest of it.
+/// A module's binary, and where the bodies of its functions are in it.
 struct Bodies {
-    /// From the first byte of the first body to the last of the last.
-    bytes: Box<[u8]>,
-    /// Where in the module that was.
-    start: u64,
-    /// Where in the module each body is.
+    wasm: Arc<Vec<u8>>,
     places: Vec<Range<u64>>,
     /// What they are validated against; none if there is no function.
     resources: Option<ValidatorResources>,
-}
-
-impl Bodies {
-    fn new(wasm: &[u8], bodies: &[Body<'_>]) -> Bodies {
-        let places: Vec<Range<u64>> = bodies.iter().map(|(_, body)| body.range()).collect();
-        let whole = match (places.first(), places.last()) {
-            (Some(first), Some(last)) => first.start..last.end,
-            _ => 0..0,
-        };
-        let bytes = wasm[whole.start as usize..whole.end as usize].into();
-        let resources = bodies.first().map(|(function, _)| function.resources.clone());
-        Bodies { bytes, start: whole.start, places, resources }
-    }
 }
 
 /// Code for one place in a text.
@@ -105,22 +88,23 @@ impl Compiler {
     ///
     /// # Errors
     /// As [`Compiler::compile`], but for what is only found out by compiling a function: [`LazyModule::compile`] finds it.
-    pub fn compile_lazily(self: Arc<Compiler>, wasm: &[u8]) -> Result<LazyModule, Error> {
+    pub fn compile_lazily(self: Arc<Compiler>, wasm: Arc<Vec<u8>>) -> Result<LazyModule, Error> {
         let options = &self.options;
-        let (mut module, bodies) = decode::decode(wasm, options.features)?;
+        let (mut module, bodies) = decode::decode(&wasm, options.features)?;
         if !options.debug_info {
             module.debug.sections.clear();
         }
-        fold::fold(&mut module);
-        let kept = Bodies::new(wasm, &bodies);
+        fold::fold(&mut module, &wasm);
+        let places: Vec<Range<u64>> = bodies.iter().map(|(_, body)| body.range()).collect();
+        let resources = bodies.first().map(|(function, _)| function.resources.clone());
         let uses = validate::bodies(bodies, options.parallel)?;
         let trampolines = driver::trampolines(&self.isas, options, &module)?;
         let builtins = driver::builtins(&self.isas, |_| true)?;
         Ok(LazyModule {
             compiler: self,
             module,
-            shapes: Shapes::new(kept.places.len()),
-            bodies: kept,
+            shapes: Shapes::new(places.len()),
+            bodies: Bodies { wasm, places, resources },
             builtins,
             builtin_offsets: Vec::new(),
             trampolines,
@@ -135,7 +119,8 @@ impl LazyModule {
         self.bodies.places.len() as u32
     }
 
-    /// The artifact whose functions are [`STUB_SIZE`] zero bytes each, in order of their index, at the start of its text.
+    /// The artifact whose functions are [`STUB_SIZE`] zero bytes each, in order of their index, at the start of its text, without
+    /// debug information.
     ///
     /// # Errors
     /// When the module is too large.
@@ -205,20 +190,26 @@ impl LazyModule {
         let builtins: Vec<(Builtin, Code)> =
             self.builtins.iter().filter(|(builtin, _)| used[*builtin as usize]).cloned().collect();
         let all = Compiled { functions, builtins: &builtins, trampolines: &self.trampolines };
-        let (parts, _) = link::link(&*self.compiler.isas.optimising, self.compiler.header(), &self.module, &all)?;
+        let (mut parts, _) = link::link(&*self.compiler.isas.optimising, self.compiler.header(), &self.module, &all)?;
+        parts.debug = self.debug_sections();
         Ok(parts.write())
+    }
+
+    /// What the module says of its source.
+    pub fn debug_sections(&self) -> DebugSections<'_> {
+        self.module.debug.of(&self.bodies.wasm)
     }
 }
 
 impl BodySource for LazyModule {
     fn body(&self, function: u32) -> Body<'_> {
-        let Bodies { bytes, start, places, resources } = &self.bodies;
+        let Bodies { wasm, places, resources } = &self.bodies;
         let index = self.module.counts.imported_funcs + function;
         let features = self.compiler.options.features;
         let resources = resources.clone().expect("a module with functions has what they are validated against");
         let ty = self.module.function_types[index as usize];
         let place = &places[function as usize];
-        let bytes = &bytes[(place.start - start) as usize..(place.end - start) as usize];
+        let bytes = &wasm[place.start as usize..place.end as usize];
         let reader = BinaryReader::new_features(bytes, place.start, features);
         (FuncToValidate { resources, index, ty, features }, FunctionBody::new(reader))
     }

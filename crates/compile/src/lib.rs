@@ -163,13 +163,14 @@ impl Compiler {
         if !options.debug_info {
             module.debug.sections.clear();
         }
-        fold::fold(&mut module);
+        fold::fold(&mut module, wasm);
         let functions = driver::functions(isas, options, &module, &bodies, observer)?;
         let used = driver::used_builtins(&functions);
         let builtins = driver::builtins(isas, |builtin| used[builtin as usize])?;
         let trampolines = driver::trampolines(isas, options, &module)?;
         let all = Compiled { functions: &functions, builtins: &builtins, trampolines: &trampolines };
-        let (parts, _) = link::link(&*isas.optimising, self.header(), &module, &all)?;
+        let (mut parts, _) = link::link(&*isas.optimising, self.header(), &module, &all)?;
+        parts.debug = module.debug.of(wasm);
         Ok(parts.write())
     }
 }

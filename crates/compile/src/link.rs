@@ -8,7 +8,7 @@ use cranelift_codegen::TextSectionBuilder;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::TargetIsa;
 use hotfoot_abi::builtin::Builtin;
-use hotfoot_artifact::{CodeRange, Header, ModuleInfo, NONE, Parts, Tables, Trampolines};
+use hotfoot_artifact::{CodeRange, DebugSections, Header, ModuleInfo, NONE, Parts, Tables, Trampolines};
 
 use crate::Error;
 use crate::decode::Module;
@@ -20,7 +20,7 @@ pub(crate) const FUNCTION_ALIGNMENT: u32 = 16;
 /// Largest text in bytes: branches reach 2 GiB.
 const TEXT_SIZE_LIMIT: u64 = i32::MAX as u64;
 
-/// Lays out the code and collects its tables. Tells also where the trampoline of each builtin is, [`NONE`] if nowhere.
+/// Lays out the code and collects its tables; there is no debug information yet. Tells also where the trampoline of each builtin is, [`NONE`] if nowhere.
 pub(crate) fn link<'a>(
     isa: &dyn TargetIsa,
     header: Header,
@@ -69,7 +69,7 @@ pub(crate) fn link<'a>(
     let has_objects = module.info.types.iter().any(|ty| ty.func().is_none());
     let needs_gc_heap = has_objects || functions.iter().any(|code| code.uses_heap);
     let info = ModuleInfo { sets_tables, needs_gc_heap, ..module.info.clone() };
-    let parts = Parts { header, info, text, data: &module.data, tables, debug: &module.debug };
+    let parts = Parts { header, info, text, data: &module.data, tables, debug: DebugSections::default() };
     Ok((parts, builtin_offsets))
 }
 

@@ -34,7 +34,7 @@ impl Compiler {
         if !self.options.debug_info {
             new.debug.sections.clear();
         }
-        fold::fold(&mut new);
+        fold::fold(&mut new, wasm);
         let addresses = code.code.addresses.iter().map(|address| Address {
             code: address.code,
             wasm: if address.wasm == NONE { address.wasm } else { address.wasm.get().wrapping_add(moved).into() },
@@ -52,8 +52,14 @@ impl Compiler {
         };
         let ModuleInfo { escaping_funcs, sets_tables, needs_gc_heap, .. } = info;
         let info = ModuleInfo { escaping_funcs, sets_tables, needs_gc_heap, ..new.info };
-        let parts =
-            Parts { header: self.header(), info, text: code.text.to_vec(), data: &new.data, tables, debug: &new.debug };
+        let parts = Parts {
+            header: self.header(),
+            info,
+            text: code.text.to_vec(),
+            data: &new.data,
+            tables,
+            debug: new.debug.of(wasm),
+        };
         Ok(Some(parts.write()))
     }
 }

@@ -104,7 +104,7 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn new_observed(engine: &Engine, bytes: impl AsRef<[u8]>, observer: &dyn CompileObserver) -> Result<Module> {
-        Module::compiled(engine, bytes.as_ref(), to_binary, observer, None).map(|(module, _)| module)
+        Module::compiled(engine, bytes.as_ref().into(), to_binary, observer, None).map(|(module, _)| module)
     }
 
     /// Compiles a module in the binary format.
@@ -112,32 +112,36 @@ impl Module {
     /// # Errors
     /// As [`Module::new`].
     pub fn from_binary(engine: &Engine, binary: &[u8]) -> Result<Module> {
-        Module::compiled(engine, binary, |binary| Ok(binary.into()), &(), None).map(|(module, _)| module)
+        Module::compiled(engine, binary.into(), |binary| Ok(binary.into()), &(), None).map(|(module, _)| module)
     }
 
     /// What is compiled from these bytes, of a file if one is given, from the cache if it is there; and its key in the cache.
     fn compiled(
         engine: &Engine,
-        bytes: &[u8],
+        bytes: Cow<'_, [u8]>,
         to_binary: fn(&[u8]) -> Result<Cow<'_, [u8]>>,
         observer: &dyn CompileObserver,
         origin: Option<&Path>,
     ) -> Result<(Module, Option<CacheKey>)> {
         let config = engine.config();
-        let cache = usable_cache(config).map(|cache| (cache, CacheKey::new(config, bytes)));
+        let cache = usable_cache(config).map(|cache| (cache, CacheKey::new(config, &bytes)));
         let key = cache.map(|(_, key)| key);
         if let Some(module) = cache.and_then(|(cache, key)| Module::from_cache(engine, cache, &key, origin)) {
             return Ok((module, key));
         }
-        let binary = &*to_binary(bytes)?;
-        if config.lazy_compilation
-            && config.emit_clif.is_none()
-            && !config.describes_code()
-            && let Some(module) = Module::compiled_lazily(engine, binary, cache, origin)?
-        {
-            return Ok((module, key));
+        let from_text = match to_binary(&bytes)? {
+            Cow::Owned(binary) => Some(binary),
+            Cow::Borrowed(_) => None,
+        };
+        let mut binary = from_text.map_or(bytes, Cow::Owned);
+        if config.lazy_compilation && config.emit_clif.is_none() && !config.describes_code() {
+            let kept = Arc::new(binary.into_owned());
+            if let Some(module) = Module::compiled_lazily(engine, &kept, cache, origin)? {
+                return Ok((module, key));
+            }
+            binary = Arc::unwrap_or_clone(kept).into();
         }
-        let artifact = engine.compile_to_artifact(binary, observer)?;
+        let artifact = engine.compile_to_artifact(&binary, observer)?;
         let module = Module::from_own_artifact(engine, &artifact, origin)?;
         if let Some((cache, key)) = cache {
             // A module that cannot be kept can be used all the same.
@@ -157,11 +161,11 @@ impl Module {
     /// Validates a module, and compiles its functions when they are called. `None` where the system does not allow it.
     fn compiled_lazily(
         engine: &Engine,
-        binary: &[u8],
+        binary: &Arc<Vec<u8>>,
         cache: Option<(&Cache, CacheKey)>,
         origin: Option<&Path>,
     ) -> Result<Option<Module>> {
-        let lazy = engine.compiler()?.compile_lazily(binary);
+        let lazy = engine.compiler()?.compile_lazily(binary.clone());
         let mut lazy = lazy.map_err(|error| explain(error, binary, engine.config().features))?;
         if lazy.function_count() == 0 {
             return Ok(None);
@@ -217,7 +221,7 @@ impl Module {
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).with_context(cannot_read)?;
-        let (module, key) = Module::compiled(engine, &bytes, to_binary, observer, Some(path))?;
+        let (module, key) = Module::compiled(engine, bytes.into(), to_binary, observer, Some(path))?;
         if let Some(((cache, state), key)) = cache.zip(state).zip(key)
             && state_of(&file) == Some(state)
         {

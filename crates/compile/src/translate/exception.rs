@@ -4,7 +4,7 @@
 //! the handlers when it does not. A handler is a block that takes the two words of the convention, reads the payload
 //! and jumps to the clause's label; all calls inside the structure share it. Nothing is executed on the way in or out.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use cranelift_codegen::ir::{
     Block, BlockArg, ExceptionTableData, ExceptionTableItem, ExceptionTag, FuncRef, InstBuilder, SigRef, Value, types,
@@ -24,7 +24,7 @@ use crate::Error;
 const HANDLERS_PER_CALL_LIMIT: usize = 1000;
 
 /// What a call reaches when it does not return: innermost first, none twice. Empty outside of every `try_table`.
-pub(super) type Handlers = Rc<[(Catch, Block)]>;
+pub(super) type Handlers = Arc<[(Catch, Block)]>;
 
 /// Results of a call.
 pub(super) type Results = SmallVec<[Value; 8]>;

@@ -1,17 +1,24 @@
 //! Compiling functions when they are called, and the rest in the background: see [`Config::lazy_compilation`].
 //!
-//! A guest that calls a function without code waits in [`Supplier::demand`]. One thread does nothing but what is waited
-//! for, and as it runs while the guest does not, both together keep one core busy. The other threads compile what is
-//! likely to be called next: what the functions call that were waited for, latest first; then what those call that were
-//! compiled ahead; then everything, in order. The threads end when nothing is left to do, or the module is dropped.
+//! A guest that calls a function without code compiles it in [`Supplier::demand`], on its own thread, as waking another one takes a
+//! quarter as long as the median function does. Parts of the code generator recurse over what they compile, so this needs more stack
+//! than there may be; each such thread borrows a [`Desk`].
+//!
+//! The other threads compile what is likely to be called next: what the functions call that a guest needed, latest first;
+//! then what those call that were compiled ahead; then everything, in order. The threads end when nothing is left to do, or the
+//! module is dropped; one of them makes the artifact.
 //!
 //! [`Config::lazy_compilation`]: crate::Config::lazy_compilation
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
+use corosensei::on_stack;
+use corosensei::stack::DefaultStack;
+use hotfoot_artifact::DebugSections;
 use hotfoot_compile::{Code, LazyModule, STACK_SIZE, Worker};
 
 use crate::vm::code::ModuleCode;
@@ -42,17 +49,15 @@ enum Progress {
 #[derive(Debug, Default)]
 struct Plan {
     progress: Vec<Progress>,
-    /// What someone waits for and no thread has begun, and what anyone ever waited for.
-    demanded: VecDeque<u32>,
+    /// What a guest needed before there was code.
     was_demanded: Vec<bool>,
-    /// What demanded functions call, what is called first last.
+    /// What those functions call, what is called first last.
     likely: Vec<u32>,
     /// What other functions call.
     possible: VecDeque<u32>,
     /// All before it are begun.
     next: u32,
-    /// Functions that no thread has begun, and functions that are not finished.
-    waiting: usize,
+    /// Functions that are not finished.
     unfinished: usize,
 }
 
@@ -60,21 +65,15 @@ impl Plan {
     fn new(functions: usize) -> Plan {
         let progress = vec![Progress::Waiting; functions];
         let was_demanded = vec![false; functions];
-        Plan { progress, was_demanded, waiting: functions, unfinished: functions, ..Plan::default() }
+        Plan { progress, was_demanded, unfinished: functions, ..Plan::default() }
     }
 
-    /// The function to compile next; `None` if nothing is to be done now.
-    fn take(&mut self, demanded_only: bool) -> Option<u32> {
+    /// Takes the function that is to be compiled next; `None` if all are begun.
+    fn take(&mut self) -> Option<u32> {
         loop {
-            let next = match self.demanded.pop_front() {
-                None if demanded_only => None,
-                None => self.likely.pop().or_else(|| self.possible.pop_front()).or_else(|| self.in_order()),
-                demanded => demanded,
-            }?;
-            let progress = &mut self.progress[next as usize];
-            if *progress == Progress::Waiting {
-                *progress = Progress::Running;
-                self.waiting -= 1;
+            let next = self.likely.pop().or_else(|| self.possible.pop_front()).or_else(|| self.in_order())?;
+            if self.progress[next as usize] == Progress::Waiting {
+                self.progress[next as usize] = Progress::Running;
                 return Some(next);
             }
         }
@@ -87,23 +86,37 @@ impl Plan {
     }
 }
 
-/// What the threads and those who wait share.
-#[derive(Debug)]
+/// What it takes to compile on a guest's thread: buffers, and a stack.
+struct Desk {
+    worker: Worker,
+    stack: DefaultStack,
+}
+
+impl Desk {
+    fn new() -> Result<Desk> {
+        let cannot = || format!("cannot get a stack of {STACK_SIZE} bytes for the compiler");
+        Ok(Desk { worker: Worker::default(), stack: DefaultStack::new(STACK_SIZE).with_context(cannot)? })
+    }
+}
+
+/// What the threads and guests share.
 struct State {
     plan: Plan,
+    /// Those that nobody uses now.
+    desks: Vec<Desk>,
     /// Until they are linked.
     codes: Vec<Option<Code>>,
     /// Why functions could not be compiled.
     failures: BTreeMap<u32, LateError>,
     is_dropped: bool,
+    /// Whether a thread makes the artifact.
+    is_kept: bool,
 }
 
 pub(super) struct Shared {
     module: LazyModule,
     state: Mutex<State>,
-    /// There is something to do.
-    work: Condvar,
-    /// A function is finished.
+    /// A function is finished, or the module is dropped.
     finished: Condvar,
     /// Where code is placed; gone when the module is.
     code: OnceLock<Weak<ModuleCode>>,
@@ -129,11 +142,12 @@ impl Demand {
     pub(super) fn new(module: LazyModule, sign: Sign, keep: Option<Keep>) -> Demand {
         let functions = module.function_count() as usize;
         let codes = std::iter::repeat_with(|| None).take(functions).collect();
-        let state = State { plan: Plan::new(functions), codes, failures: BTreeMap::new(), is_dropped: false };
+        let plan = Plan::new(functions);
+        let (desks, failures) = (Vec::new(), BTreeMap::new());
+        let state = State { plan, desks, codes, failures, is_dropped: false, is_kept: false };
         let shared = Shared {
             module,
             state: Mutex::new(state),
-            work: Condvar::new(),
             finished: Condvar::new(),
             code: OnceLock::new(),
             artifact: OnceLock::new(),
@@ -156,17 +170,16 @@ impl Shared {
     /// When no thread can be started.
     pub(super) fn start(self: &Arc<Shared>, code: &Arc<ModuleCode>, parallel: bool) -> Result<()> {
         self.code.set(Arc::downgrade(code)).ok().context("a module is compiled for two places")?;
-        let spawn = |demanded_only: bool| {
+        let spawn = || {
             let shared = self.clone();
             let builder = thread::Builder::new().name("compile-lazily".to_owned()).stack_size(STACK_SIZE);
-            builder.spawn(move || shared.work(demanded_only))
+            builder.spawn(move || shared.work())
         };
-        // The first may do anything, so that all is compiled if it stays alone.
-        spawn(false).context("cannot start a thread to compile on")?;
+        spawn().context("cannot start a thread to compile on")?;
         if parallel {
+            // Guests compile, too.
             let cores = thread::available_parallelism().map_or(1, usize::from);
-            let others = std::iter::once(true).chain((2..cores).map(|_| false));
-            others.for_each(|demanded_only| drop(spawn(demanded_only)));
+            (2..cores).for_each(|_| drop(spawn()));
         }
         Ok(())
     }
@@ -175,7 +188,7 @@ impl Shared {
 impl Drop for Demand {
     fn drop(&mut self) {
         self.shared.lock().is_dropped = true;
-        self.shared.work.notify_all();
+        self.shared.finished.notify_all();
     }
 }
 
@@ -187,14 +200,18 @@ impl Supplier for Demand {
             match state.plan.progress[function as usize] {
                 Progress::Placed => return Ok(()),
                 Progress::Failed => return Err(state.failures[&function].clone().into()),
-                Progress::Waiting if !state.plan.was_demanded[function as usize] => {
+                Progress::Waiting => {
+                    state.plan.progress[function as usize] = Progress::Running;
                     state.plan.was_demanded[function as usize] = true;
-                    state.plan.demanded.push_back(function);
-                    shared.work.notify_all();
+                    let desk = state.desks.pop();
+                    drop(state);
+                    state = shared.compile_here(function, desk);
                 }
-                Progress::Waiting | Progress::Running => state.plan.was_demanded[function as usize] = true,
+                Progress::Running => {
+                    state.plan.was_demanded[function as usize] = true;
+                    state = shared.wait(state);
+                }
             }
-            state = shared.finished.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -202,7 +219,7 @@ impl Supplier for Demand {
         let shared = &*self.shared;
         let mut state = shared.lock();
         while state.plan.unfinished > 0 {
-            state = shared.finished.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = shared.wait(state);
         }
         drop(state);
         match shared.artifact() {
@@ -214,6 +231,10 @@ impl Supplier for Demand {
     fn is_complete(&self) -> bool {
         self.shared.lock().plan.unfinished == 0
     }
+
+    fn debug_sections(&self) -> DebugSections<'_> {
+        self.shared.module.debug_sections()
+    }
 }
 
 impl Shared {
@@ -221,35 +242,70 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until something is finished.
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.finished.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What a thread does.
-    fn work(&self, demanded_only: bool) {
+    fn work(&self) {
         let mut worker = Worker::default();
-        while let Some(function) = self.take(demanded_only) {
-            let compiled = self.module.compile(&mut worker, function).map_err(anyhow::Error::from);
-            let placed = compiled.and_then(|code| self.place(function, &code).map(|()| code));
-            if self.finish(function, placed) == 0
-                && let Some(keep) = &self.keep
-                && let Ok(artifact) = self.artifact()
-            {
-                keep(artifact);
-            }
+        while let Some(function) = self.take() {
+            let placed = self.compile(&mut worker, function);
+            self.finish(&mut self.lock(), function, placed);
+        }
+        if self.is_to_keep()
+            && let Some(keep) = &self.keep
+            && let Ok(artifact) = self.artifact()
+        {
+            keep(artifact);
         }
     }
 
-    /// The next function to compile, when there is one; `None` if there will be none.
-    fn take(&self, demanded_only: bool) -> Option<u32> {
+    /// The next function to compile; `None` if there is no more, or no need.
+    fn take(&self) -> Option<u32> {
         let mut state = self.lock();
-        loop {
-            if state.is_dropped || state.plan.waiting == 0 {
-                // Others may wait for work that will not come.
-                self.work.notify_all();
-                return None;
+        if state.is_dropped { None } else { state.plan.take() }
+    }
+
+    /// Waits until all functions are finished, and tells one thread that they are.
+    fn is_to_keep(&self) -> bool {
+        let mut state = self.lock();
+        while state.plan.unfinished > 0 {
+            if state.is_dropped {
+                return false;
             }
-            if let Some(function) = state.plan.take(demanded_only) {
-                return Some(function);
-            }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state);
         }
+        !std::mem::replace(&mut state.is_kept, true)
+    }
+
+    /// Compiles a function on a guest's thread.
+    fn compile_here(&self, function: u32, desk: Option<Desk>) -> MutexGuard<'_, State> {
+        let mut desk = match desk.map_or_else(Desk::new, Ok) {
+            Ok(desk) => desk,
+            Err(error) => {
+                let mut state = self.lock();
+                self.finish(&mut state, function, Err(error));
+                return state;
+            }
+        };
+        let placed = on_stack(&mut desk.stack, || self.compile(&mut desk.worker, function));
+        let mut state = self.lock();
+        self.finish(&mut state, function, placed);
+        state.desks.push(desk);
+        state
+    }
+
+    /// Compiles a function and puts it where it can be called. Never panics.
+    fn compile(&self, worker: &mut Worker, function: u32) -> Result<Code> {
+        let compile = || {
+            let code = self.module.compile(worker, function)?;
+            self.place(function, &code)?;
+            Ok(code)
+        };
+        catch_unwind(AssertUnwindSafe(compile))
+            .unwrap_or_else(|_| Err(anyhow!("the code of a function was not placed")))
     }
 
     fn place(&self, function: u32, code: &Code) -> Result<()> {
@@ -262,9 +318,8 @@ impl Shared {
         })
     }
 
-    /// Notes how compiling a function ended, and tells how many are left.
-    fn finish(&self, function: u32, result: Result<Code>) -> usize {
-        let mut state = self.lock();
+    /// Notes how compiling a function ended.
+    fn finish(&self, state: &mut State, function: u32, result: Result<Code>) {
         let was_demanded = state.plan.was_demanded[function as usize];
         match result {
             Ok(code) => {
@@ -288,7 +343,6 @@ impl Shared {
         if was_demanded || state.plan.unfinished == 0 {
             self.finished.notify_all();
         }
-        state.plan.unfinished
     }
 
     /// The artifact of all functions, which are finished; the codes are not needed any more then.

@@ -32,7 +32,7 @@ pub struct ModuleCode {
     origin: Option<PathBuf>,
     /// Such files, when they have been looked for.
     beside: OnceLock<Box<Beside>>,
-    /// Made when someone asks for a source line; slices of `map` and `beside`.
+    /// Made when someone asks for a source line; slices of `map` and `beside`, and of what `lazy` keeps.
     symbols: OnceLock<Option<Symbols<'static>>>,
     text: Range<usize>,
     len: usize,
@@ -147,7 +147,10 @@ impl ModuleCode {
     /// out is copied, so none of it outlives the map.
     pub fn symbols(&self) -> Option<&Symbols<'static>> {
         let symbols = || {
-            let info = self.artifact.debug_info()?;
+            let info = match &self.lazy {
+                None => self.artifact.debug_info(),
+                Some(lazy) => lazy.debug_sections(),
+            }?;
             let find = || self.origin.as_deref().map(|origin| Beside::find(origin, &info)).unwrap_or_default();
             let beside: *const Beside = &raw const **self.beside.get_or_init(|| Box::new(find()));
             // SAFETY: S6, boxed, set once, and dropped with this, as the mapping is.

@@ -17,13 +17,14 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use hotfoot_abi::stub::STUB_SIZE;
 use hotfoot_abi::vmctx::VmContext;
-use hotfoot_artifact::CodeTables;
+use hotfoot_artifact::{CodeTables, DebugSections};
 
 use super::activation;
 use super::builtins::guard_store;
@@ -47,6 +48,9 @@ pub trait Supplier: std::fmt::Debug + Send + Sync {
 
     /// Whether all functions are compiled.
     fn is_complete(&self) -> bool;
+
+    /// What the module says of its source, which stays where it is as long as this.
+    fn debug_sections(&self) -> DebugSections<'_>;
 }
 
 /// How much more memory the file of the bodies gets at a time.
@@ -157,6 +161,15 @@ impl LazyCode {
         &*self.supplier
     }
 
+    /// What the module says of its source. To be forgotten before this is dropped.
+    pub(super) fn debug_sections(&self) -> Option<DebugSections<'static>> {
+        let DebugSections { code_start, sections } = self.supplier.debug_sections();
+        // SAFETY: S19, the supplier does not move what it gives out, and is dropped with this.
+        let forever = |(name, contents)| unsafe { (&*ptr::from_ref::<str>(name), &*ptr::from_ref::<[u8]>(contents)) };
+        let sections: Vec<_> = sections.into_iter().map(forever).collect();
+        (!sections.is_empty()).then_some(DebugSections { code_start, sections })
+    }
+
     /// Where the text ends that the module may come to have.
     pub fn text_end(&self) -> usize {
         self.text + self.place.end as usize
@@ -201,7 +214,7 @@ impl LazyCode {
         // SAFETY: S19, `grow` made the file long enough for `len` bytes there, and the lock makes us the only writer.
         unsafe {
             let target = end.view.base().as_ptr().add((start - self.place.start) as usize);
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, len);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), target, len);
         }
         end.offset = behind;
         let code = self.text + start as usize;
