@@ -133,7 +133,7 @@ mod tests {
     fn sections_are_found_up_to_the_damage() {
         let file = b"\0asm\x01\0\0\0\x01\x01\x00\x00\x05\x02.dxy\x00\x02\x01z\x00\x7f";
         let found = sections(file).unwrap();
-        assert_eq!(found, [(".d".to_owned(), 15..17), ("z".to_owned(), 21..21)]);
+        assert_eq!(found, [(".d".to_owned(), 16..18), ("z".to_owned(), 22..22)]);
         assert_eq!(sections(b"\x7fELF"), None);
         assert_eq!(sections(b"\0asm\x01\0\0\0").unwrap(), []);
     }
