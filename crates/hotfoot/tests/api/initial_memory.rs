@@ -34,7 +34,8 @@ fn expected() -> Vec<u8> {
     bytes
 }
 
-/// So many KiB of the mapping that an address is in are this process's own copies.
+/// So many KiB of the mapping that an address is in are copies. (Pages of the file may count as dirty and as private, whoever
+/// else has them mapped at the moment; they are never anonymous.)
 fn own_kib(address: *const u8) -> u64 {
     let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
     let mut inside = false;
@@ -43,7 +44,7 @@ fn own_kib(address: *const u8) -> u64 {
         let ends = range.map(|(start, end)| (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)));
         if let Some((Ok(start), Ok(end))) = ends {
             inside = (start..end).contains(&(address as usize));
-        } else if let Some(size) = line.strip_prefix("Private_Dirty:").filter(|_| inside) {
+        } else if let Some(size) = line.strip_prefix("Anonymous:").filter(|_| inside) {
             return size.trim().trim_end_matches(" kB").parse().unwrap();
         }
     }
