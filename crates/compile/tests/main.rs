@@ -5,6 +5,7 @@
 mod accepted;
 mod artifact;
 mod bounded;
+mod checks;
 mod clif;
 mod objects;
 mod refused;
