@@ -138,10 +138,10 @@ impl Findings {
             let advice = match memory.data_bytes {
                 few if few <= DATA_FEW => "",
                 some if some <= DATA_MANY => {
-                    ": written for each instance; one from a pool gets back only the pages that were written to"
+                    ": runs of 64 KiB are mapped, shorter ones written for each instance; one from a pool gets back only the pages it wrote"
                 }
                 _ => {
-                    ": written for each instance, and more than a pool copies back unless linear_memory_keep_resident is raised"
+                    ": runs of 64 KiB are mapped, shorter ones written for each instance; more than a pool copies back unless linear_memory_keep_resident is raised"
                 }
             };
             self.add(memory.data_bytes <= DATA_FEW, format!("{image}{advice}"));
