@@ -262,7 +262,7 @@ mod tests {
         let apart = "(data (i32.const 0) \"abc\") (data (i32.const 0x1000000) \"d\")";
         expect(&with(apart), &["4 bytes of data in 2 pages of 16.0 MiB, most of which stays untouched"]);
         let large = format!("(data (i32.const 0) \"{}\")", "x".repeat(100_000));
-        expect(&with(&large), &["Slow memory 0 begins with 97.7 KiB of data in 25 pages: written for each"]);
+        expect(&with(&large), &["Slow memory 0 begins with 97.7 KiB of data in 25 pages: runs of 64 KiB are mapped"]);
         let larger = format!("(data (i32.const 0) \"{}\")", "x".repeat((4 << 20) + 1));
         expect(&with(&larger), &["linear_memory_keep_resident"]);
     }
