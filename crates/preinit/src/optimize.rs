@@ -2,8 +2,9 @@
 //! reads, and then globals and types that nothing names ([`unused`]).
 //!
 //! Reached is what exports, the start function, globals, tables and segments name, and what the code of reached functions
-//! names. The elements of a table of the module's own are reached when code of a reached function reads them. A `call_indirect` at a constant place of a table that nothing can change becomes a direct call first, if the
-//! function there has the very type that the call names. The remaining functions get new numbers, so the code is encoded
+//! names. The elements of a table of the module's own are reached when code of a reached function reads them. A
+//! `call_indirect` or `return_call_indirect` at a constant place of a table that nothing can change becomes a direct call
+//! first, if the function there has the very type that the call names. The remaining functions get new numbers, so the code is encoded
 //! anew, and DWARF, which names places in it, is left out.
 
 use std::collections::{BTreeSet, HashMap};
@@ -203,7 +204,8 @@ impl<'a> Reached<'a> {
             Operator::Call { function_index }
             | Operator::ReturnCall { function_index }
             | Operator::RefFunc { function_index } => self.waiting.push(function_index),
-            Operator::CallIndirect { type_index, table_index } => {
+            Operator::CallIndirect { type_index, table_index }
+            | Operator::ReturnCallIndirect { type_index, table_index } => {
                 let direct =
                     last_constant.and_then(|at| target(self.tables, &self.input.funcs, at, type_index, table_index));
                 if let Some(function) = direct {
@@ -256,15 +258,21 @@ impl Shrink<'_> {
         while !operators.eof() {
             let operator = operators.read()?;
             let direct = match (&operator, constant) {
-                (Operator::CallIndirect { type_index, table_index }, Some(place)) => {
-                    target(&self.tables, self.types, place, *type_index, *table_index)
-                }
+                (
+                    Operator::CallIndirect { type_index, table_index }
+                    | Operator::ReturnCallIndirect { type_index, table_index },
+                    Some(place),
+                ) => target(&self.tables, self.types, place, *type_index, *table_index),
                 _ => None,
             };
             if let Some(target) = direct {
                 constant = None;
                 self.direct_calls += 1;
-                function.instruction(&Instruction::Call(self.function_index(target)?));
+                let target = self.function_index(target)?;
+                function.instruction(&match operator {
+                    Operator::ReturnCallIndirect { .. } => Instruction::ReturnCall(target),
+                    _ => Instruction::Call(target),
+                });
                 continue;
             }
             if let Some(value) = constant.take() {

@@ -221,16 +221,17 @@ const WITH_LEFTOVERS: &str = r#"(module
     (func $deader (param funcref) (result i32) (i32.const 8))
     (func $named (result i32) (i32.const 5))
     (func (export "wizer.initialize") (call $dead) (global.set $g (i32.const 30)))
+    (func $tail (result i32) (return_call_indirect (type $t) (i32.const 1)))
     (func (export "run") (result i32)
         (table.set $changing (i32.const 1) (ref.func $named))
-        (i32.add (global.get $g)
+        (i32.add (i32.add (global.get $g) (call $tail))
             (i32.add (call_indirect (type $t) (i32.const 1)) (call_indirect $changing (type $t) (i32.const 1))))))"#;
 
 #[test]
 fn what_only_the_initialisation_used_is_removed() {
     let (wasm, report) = Preinit::new().optimize(true).run_with_report(WITH_LEFTOVERS.as_bytes()).unwrap();
     // Table 0 is only called at a constant place, so nothing reads its elements: `three` is in the other table, too.
-    assert_eq!((report.removed_functions, report.direct_calls), (3, 1));
+    assert_eq!((report.removed_functions, report.direct_calls), (3, 2));
     assert_eq!((report.removed_elements, report.removed_globals), (2, 0));
     assert!(
         report.output_bytes == wasm.len() && wasm.len() < Preinit::new().run(WITH_LEFTOVERS.as_bytes()).unwrap().len()
@@ -241,7 +242,7 @@ fn what_only_the_initialisation_used_is_removed() {
     linker.define_unknown_imports_as_traps(&module).unwrap();
     let instance = linker.instantiate(&mut store, &module).unwrap();
     let run = instance.get_typed_func::<(), i32>(&mut store, "run").unwrap();
-    assert_eq!(run.call(&mut store, ()).unwrap(), 38);
+    assert_eq!(run.call(&mut store, ()).unwrap(), 41);
     let names = custom_sections(&wasm).pop().unwrap().1;
     let holds = |name: &str| names.windows(name.len()).any(|window| window == name.as_bytes());
     assert!(holds("named") && holds("three") && !holds("dead"));
@@ -289,4 +290,35 @@ fn globals_types_and_elements_that_only_the_initialisation_used_are_removed() {
     assert_eq!(run.call(&mut store, 2).unwrap(), 50_320);
     let table = instance.get_table(&mut store, "t").unwrap();
     assert!(matches!(table.get(&mut store, 0), Some(hotfoot::Ref::Func(Some(_)))));
+    let names = custom_sections(&wasm).pop().unwrap().1;
+    let holds = |name: &str| names.windows(name.len()).any(|window| window == name.as_bytes());
+    for kept in ["kept_value", "object", "kept", "beside", "named_by_local"] {
+        assert!(holds(kept), "{kept}");
+    }
+    for removed in ["imported", "counter", "dead", "base", "used_by_init", "dead_field"] {
+        assert!(!holds(removed), "{removed}");
+    }
+}
+
+/// Random modules found that code named functions that only a removed global (or nothing but an exported memory of the same
+/// number) had declared, so that the new module was not valid.
+const WITH_DECLARED_BY_OTHERS: &str = r#"(module
+    (memory (export "memory") 1)
+    (elem declare func $memorys_number)
+    (global $declares funcref (ref.func $by_global))
+    (func $memorys_number) (func $by_global)
+    (func (export "wizer.initialize"))
+    (func (export "run") (result i32)
+        (i32.add (ref.is_null (ref.func $memorys_number)) (ref.is_null (ref.func $by_global)))))"#;
+
+#[test]
+fn what_code_names_stays_declared() {
+    for optimize in [false, true] {
+        let wasm = Preinit::new().optimize(optimize).run(WITH_DECLARED_BY_OTHERS.as_bytes()).unwrap();
+        let module = module(&wasm);
+        let mut store = Store::new(module.engine(), ());
+        let instance = hotfoot::Instance::new(&mut store, &module, &[]).unwrap();
+        let run = instance.get_typed_func::<(), i32>(&mut store, "run").unwrap();
+        assert_eq!(run.call(&mut store, ()).unwrap(), 0, "optimised: {optimize}");
+    }
 }

@@ -8,7 +8,7 @@
 //!  after:   0 active'  1 active'            2 passive           3 active'  4 active' …
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use wasm_encoder::reencode::Reencode;
@@ -136,52 +136,38 @@ impl Writer<'_, '_> {
 
     pub(super) fn elements(&mut self) -> Result<Option<ElementSection>, PreinitError> {
         let mut section = ElementSection::new();
-        let mut declared: BTreeSet<u32> = BTreeSet::new();
         let mut active: VecDeque<Run> = self.table_runs().into();
         let count = self.uses.elements.last().map_or(0, |last| last + 1);
         for index in 0..count {
             if self.elements_in_use(index) {
-                let items = self.items(index, &mut declared)?;
+                let items = self.items(index)?;
                 section.passive(items);
             } else if self.uses.elements.contains(&index) {
                 // Its type must fit the tables that code names with it.
                 section.passive(self.no_items(index)?);
-            } else if !self.active_elements(&mut section, &mut active, &mut declared)? {
+            } else if !self.active_elements(&mut section, &mut active)? {
                 section.passive(Elements::Functions([][..].into()));
             }
         }
-        while self.active_elements(&mut section, &mut active, &mut declared)? {}
-        self.declare(&mut section, declared);
+        while self.active_elements(&mut section, &mut active)? {}
+        self.declare(&mut section);
         Ok((!section.is_empty()).then_some(section))
     }
 
-    /// Adds what code names with `ref.func` and nothing else in the module does.
-    fn declare(&self, section: &mut ElementSection, mut declared: BTreeSet<u32>) {
-        let (kept, tables) = (self.kept.globals as usize, self.input.tables.len() as u32);
-        let fillers = (self.kept.tables..tables).map(|table| self.table_filler(table));
-        for value in self.state.globals.iter().skip(kept).copied().chain(fillers) {
-            if let Value::Func(index) = value {
-                declared.insert(index);
-            }
-        }
-        for export in &self.input.exports {
-            if self.export_name(export.name, export.kind).is_some() {
-                declared.insert(export.index);
-            }
-        }
-        let used: BTreeSet<u32> = self.uses.funcs.union(&self.plan.functions).copied().collect();
-        let missing: Vec<u32> = used.difference(&declared).copied().collect();
-        if !missing.is_empty() {
-            section.declared(Elements::Functions(missing.into()));
+    /// Declares what code names with `ref.func`, whether or not something else in the module does too: that may go away when
+    /// the module is optimised.
+    fn declare(&self, section: &mut ElementSection) {
+        let named: Vec<u32> = self.uses.funcs.union(&self.plan.functions).copied().collect();
+        if !named.is_empty() {
+            section.declared(Elements::Functions(named.into()));
         }
     }
 
     /// The items of a passive segment, which stay what they are. A global that they name holds a constant.
-    fn items(&mut self, index: u32, declared: &mut BTreeSet<u32>) -> Reencoding<Elements<'static>> {
+    fn items(&mut self, index: u32) -> Reencoding<Elements<'static>> {
         match self.input.elements[index as usize].items.clone() {
             ElementItems::Functions(functions) => {
                 let functions = functions.into_iter().collect::<Result<Vec<u32>, _>>()?;
-                declared.extend(&functions);
                 Ok(Elements::Functions(functions.into()))
             }
             ElementItems::Expressions(ty, expressions) => {
@@ -193,19 +179,14 @@ impl Writer<'_, '_> {
                 }
                 let evaluated = items.len();
                 for expression in expressions.into_iter().skip(evaluated) {
-                    items.push(self.item(expression?, ty, declared)?);
+                    items.push(self.item(expression?, ty)?);
                 }
                 Ok(Elements::Expressions(ty, items.into()))
             }
         }
     }
 
-    fn item(
-        &mut self,
-        expression: wasmparser::ConstExpr<'_>,
-        ty: RefType,
-        declared: &mut BTreeSet<u32>,
-    ) -> Reencoding<ConstExpr> {
+    fn item(&mut self, expression: wasmparser::ConstExpr<'_>, ty: RefType) -> Reencoding<ConstExpr> {
         let value = match expression.get_operators_reader().read()? {
             Operator::RefFunc { function_index } => Value::Func(function_index),
             Operator::GlobalGet { global_index } if global_index >= self.kept.globals => {
@@ -213,9 +194,6 @@ impl Writer<'_, '_> {
             }
             _ => return self.indices.const_expr(expression),
         };
-        if let Value::Func(index) = value {
-            declared.insert(index);
-        }
         Ok(values::reference(value, ty.heap_type))
     }
 
@@ -228,18 +206,12 @@ impl Writer<'_, '_> {
     }
 
     /// Writes the next active segment, if there is one more.
-    fn active_elements(
-        &mut self,
-        section: &mut ElementSection,
-        active: &mut VecDeque<Run>,
-        declared: &mut BTreeSet<u32>,
-    ) -> Reencoding<bool> {
+    fn active_elements(&mut self, section: &mut ElementSection, active: &mut VecDeque<Run>) -> Reencoding<bool> {
         let Some(Run { table, range }) = active.pop_front() else { return Ok(false) };
         let ty = self.indices.table_type(self.input.tables[table as usize])?;
         let offset = offset(range.start, ty.table64);
         let elements = &self.state.tables[table as usize].elements[range];
         let functions: Vec<u32> = elements.iter().filter_map(|element| func_of(*element)).collect();
-        declared.extend(&functions);
         let number = self.indices.table_index(table)?;
         // The short form is for tables of any function without null in between.
         let items = if ty.element_type.heap_type == RefType::FUNCREF.heap_type && functions.len() == elements.len() {
