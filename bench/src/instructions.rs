@@ -2,7 +2,7 @@
 //! valgrind, in processes of this program that run a program once and, for comparison, twice.
 //!
 //! ```text
-//!  cargo run --release -- --instructions [--only PROGRAM]
+//!  cargo run --release -- --instructions [--only "PROGRAM, SETTING"]
 //! ```
 //!
 //! What the second run adds is one instance and one run; compiling and starting are in both and fall out.
@@ -21,35 +21,49 @@ use crate::table::{Table, Unit};
 /// Precedes what a process is asked for.
 const FLAG: &str = "--run-program";
 
-/// One table: the instructions of each of our own programs.
+/// A table for each setting: the instructions of each of our own programs.
 pub fn tables(options: &Options) -> Result<Vec<Table>> {
     let found = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
     ensure!(found.is_ok_and(|status| status.success()), "instructions are counted by valgrind, which is not on PATH");
+    Setting::ALL.into_iter().map(|setting| of_setting(options, setting)).collect()
+}
+
+fn of_setting(options: &Options, setting: Setting) -> Result<Table> {
     let scratch = Scratch::new("instructions")?;
-    let mut table = Table::new("instructions", "instructions of one instance and its run", Unit::Instructions)
-        .ours("hotfoot", "")
-        .peer("Wasmtime 48", "Cranelift")
-        .peer("native", "cc -O2 of the same C, where it is C");
+    let name = format!("instructions {}", setting.name());
+    let mut table = Table::new(&name, "instructions of one instance and its run", Unit::Instructions)
+        .ours("hotfoot", setting.name())
+        .peer("Wasmtime 48", setting.name());
+    let is_default = setting == Setting::Default;
+    if is_default {
+        table = table.peer("native", "cc -O2 of the same C, where it is C");
+    }
     table.note("Counted by valgrind --tool=cachegrind, for the instructions that it knows: none of AVX-512.");
-    for program in Program::guests()?.iter().filter(|program| options.wants("instructions", &program.name)) {
+    for program in Program::guests()? {
+        let row = format!("{}, {}", program.name, setting.name());
+        if !options.wants(&name, &row) {
+            continue;
+        }
         let file = scratch.join("program.wasm");
         std::fs::write(&file, &program.wasm)?;
         let mut counts = Vec::new();
         for who in ["ours", "peer"] {
             let run = |times: &str| {
                 let mut command = counting(std::env::current_exe()?);
-                count(command.args([FLAG, who, times]).arg(&file), "")
+                count(command.args([FLAG, who, setting.name(), times]).arg(&file), "")
             };
             counts.push(vec![run("2")? - run("1")?]);
         }
-        let native = execution::native::build(program, &scratch)?;
-        let native = native.map(|path| {
-            Ok::<_, anyhow::Error>(count(&mut counting(&path), "\n\n")? - count(&mut counting(&path), "\n")?)
-        });
-        counts.push(native.transpose()?.into_iter().collect());
-        table.row(program.name.clone(), counts);
+        if is_default {
+            let native = execution::native::build(&program, &scratch)?;
+            let native = native.map(|path| {
+                Ok::<_, anyhow::Error>(count(&mut counting(&path), "\n\n")? - count(&mut counting(&path), "\n")?)
+            });
+            counts.push(native.transpose()?.into_iter().collect());
+        }
+        table.row(row, counts);
     }
-    Ok(vec![table])
+    Ok(table)
 }
 
 /// A command that counts the instructions of another.
@@ -73,15 +87,16 @@ fn count(command: &mut Command, input: &str) -> Result<f64> {
 /// What this process is asked for by another, if it is: `None` if not.
 pub fn asked(arguments: impl Iterator<Item = String>) -> Option<Result<()>> {
     let mut arguments = arguments.skip_while(|argument| argument != FLAG).skip(1);
-    let (who, times, file) = (arguments.next()?, arguments.next()?, arguments.next()?);
-    Some(run(&who, &times, Path::new(&file)))
+    let (who, setting, times, file) = (arguments.next()?, arguments.next()?, arguments.next()?, arguments.next()?);
+    Some(run(&who, &setting, &times, Path::new(&file)))
 }
 
-fn run(who: &str, times: &str, file: &Path) -> Result<()> {
+fn run(who: &str, setting: &str, times: &str, file: &Path) -> Result<()> {
+    let setting = Setting::ALL.into_iter().find(|known| known.name() == setting).context("there is no such setting")?;
     let program = Program { name: "program".into(), wasm: std::fs::read(file)?, dir: None, source: None };
     let compiled = match who {
-        "ours" => execution::ours::compile(&program, Setting::Default, file)?,
-        "peer" => execution::peer::compile(&program, Setting::Default, file)?,
+        "ours" => execution::ours::compile(&program, setting, file)?,
+        "peer" => execution::peer::compile(&program, setting, file)?,
         other => bail!("nobody is called {other}"),
     };
     let mut compiled = compiled.context("it runs every program")?;

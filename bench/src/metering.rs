@@ -3,6 +3,7 @@
 //! Overhead is the time of a guest with the means to stop it beside the time of the same guest without, in the same
 //! engine. Latency is from the moment at which one thread asks to that at which the guest's call has returned in another.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, mpsc};
 use std::thread;
@@ -10,7 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::execution::program::{Extent, Program};
+use crate::execution::{self, Setting};
 use crate::options::Options;
+use crate::scratch::Scratch;
 use crate::table::{Table, Unit};
 use crate::turns::{self, Run};
 
@@ -74,6 +78,9 @@ const GUESTS: [(&str, i32, &str); 4] = [
         (local.get $state)))"#,
     ),
 ];
+
+/// There are fewer rounds of a program that runs long.
+const ENOUGH: Duration = Duration::from_secs(20);
 
 /// How a guest can be stopped.
 #[derive(Copy, Clone, PartialEq)]
@@ -188,7 +195,50 @@ pub fn tables(options: &Options) -> Result<Vec<Table>> {
             overhead.row(row, [ratio(0), peer]);
         }
     }
-    Ok(vec![overhead, latency(options)?])
+    Ok(vec![overhead, programs(options)?, latency(options)?])
+}
+
+/// The same of the programs of the execution tables.
+fn programs(options: &Options) -> Result<Table> {
+    let mut table = Table::new("metering programs", "time of a program that can be stopped, beside itself", Unit::Times)
+        .ours("hotfoot", "epoch_interruption, consume_fuel")
+        .peer("Wasmtime", "epoch_interruption, consume_fuel");
+    let scratch = Scratch::new("metering")?;
+    let programs = Program::all(options.corpus.as_deref())?;
+    let extent = if options.quick { Extent::Sample } else { Extent::Short };
+    for program in programs.iter().filter(|program| program.extent() <= extent) {
+        for setting in [Setting::Epochs, Setting::Fuel] {
+            let row = format!("{}, {}", program.name, setting.name());
+            if options.wants("metering programs", &row) {
+                let ratios = overheads(program, setting, &scratch, options.rounds(5, 3)).with_context(|| row.clone())?;
+                table.row(row, ratios);
+            }
+        }
+    }
+    Ok(table)
+}
+
+/// How many times as long a program runs in a setting, here and in the peer, by rounds.
+fn overheads(program: &Program, setting: Setting, scratch: &Path, rounds: usize) -> Result<[Vec<f64>; 2]> {
+    let compilers = [execution::ours::compile, execution::peer::compile];
+    let mut sides = Vec::new();
+    for compile in compilers {
+        for setting in [Setting::Default, setting] {
+            sides.push(compile(program, setting, scratch)?.context("it runs every program")?);
+        }
+    }
+    let (mut ratios, start) = ([Vec::new(), Vec::new()], Instant::now());
+    for round in 0..rounds {
+        if round > 1 && start.elapsed() > ENOUGH {
+            break;
+        }
+        for (ratios, side) in ratios.iter_mut().zip(sides.chunks_mut(2)) {
+            let [without, with] = side else { continue };
+            let without = (without.run)()?.nanos;
+            ratios.push((with.run)()?.nanos / without);
+        }
+    }
+    Ok(ratios)
 }
 
 fn latency(options: &Options) -> Result<Table> {

@@ -31,7 +31,7 @@ use program::{Extent, Program};
 
 /// What one run of a program took and wrote, if that can be known.
 pub struct Run {
-    nanos: f64,
+    pub nanos: f64,
     output: Option<Vec<u8>>,
 }
 
@@ -55,9 +55,9 @@ pub enum Setting {
 }
 
 impl Setting {
-    const ALL: [Setting; 5] = [Setting::Default, Setting::Dynamic, Setting::NoSignals, Setting::Epochs, Setting::Fuel];
+    pub const ALL: [Setting; 5] = [Setting::Default, Setting::Dynamic, Setting::NoSignals, Setting::Epochs, Setting::Fuel];
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Setting::Default => "default",
             Setting::Dynamic => "dynamic",

@@ -1,7 +1,12 @@
 //! Why compiled code stopped: the trap codes that cross from machine code to the runtime.
 //!
 //! The compiler attaches a code to each instruction that may fault and to each explicit trap; the runtime finds it
-//! again from the program counter. A code is one byte so that the table in an artifact stays small.
+//! again from the program counter. A code is one byte so that the table in an artifact stays small:
+//!
+//! ```text
+//!  1 ..= 17     a [`TrapCode`]
+//!  24 + n       a memory access, before which fuel was consumed that is not charged yet: n, at most 226
+//! ```
 
 use std::fmt;
 
@@ -74,6 +79,28 @@ impl TrapCode {
     }
 }
 
+/// The number from which an access's stands beside the fuel that is owed there.
+const ACCESS_OWING: u8 = 24;
+/// Most fuel that an access can owe: the code generator keeps the last numbers for itself.
+const OWED_MAX: u8 = 250 - ACCESS_OWING;
+
+/// The number of a memory access, before which so much fuel was consumed that is not charged yet; none if that is too much.
+pub fn at_access(owed: i64) -> Option<u8> {
+    match u8::try_from(owed).ok()? {
+        0 => Some(TrapCode::MemoryOutOfBounds as u8),
+        owed => (owed <= OWED_MAX).then_some(ACCESS_OWING + owed),
+    }
+}
+
+/// The code that an instruction's number stands for, and the fuel that is owed there.
+pub fn of_number(number: u8) -> Option<(TrapCode, u8)> {
+    let owed = number.checked_sub(ACCESS_OWING).filter(|owed| (1..=OWED_MAX).contains(owed));
+    match owed {
+        Some(owed) => Some((TrapCode::MemoryOutOfBounds, owed)),
+        None => Some((TrapCode::from_u8(number)?, 0)),
+    }
+}
+
 impl fmt::Display for TrapCode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
@@ -103,7 +130,7 @@ impl std::error::Error for TrapCode {}
 
 #[cfg(test)]
 mod tests {
-    use super::TrapCode;
+    use super::{OWED_MAX, TrapCode, at_access, of_number};
 
     #[test]
     fn numbers_round_trip() {
@@ -112,5 +139,20 @@ mod tests {
         }
         assert_eq!(TrapCode::from_u8(0), None);
         assert_eq!(TrapCode::from_u8(18), None);
+    }
+
+    #[test]
+    fn an_access_says_what_is_owed_up_to_the_limit() {
+        for owed in 0..=OWED_MAX {
+            let number = at_access(owed.into()).unwrap();
+            assert!(number <= 250, "the code generator has the rest");
+            assert_eq!(of_number(number), Some((TrapCode::MemoryOutOfBounds, owed)));
+        }
+        assert_eq!(at_access(i64::from(OWED_MAX) + 1), None);
+        assert_eq!(at_access(-1), None);
+        for code in TrapCode::ALL {
+            assert_eq!(of_number(code as u8), Some((code, 0)));
+        }
+        assert_eq!([0, 18, 24, 251].map(of_number), [None; 4]);
     }
 }

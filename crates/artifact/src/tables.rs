@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use hotfoot_abi::trap::TrapCode;
+use hotfoot_abi::trap::{self, TrapCode};
 use zerocopy::little_endian::U32;
 
 use crate::NONE;
@@ -37,8 +37,13 @@ pub struct CodeTables<'a> {
 impl CodeTables<'_> {
     /// The trap code of the instruction at this code offset, if it may trap.
     pub fn trap_at(&self, code_offset: u32) -> Option<TrapCode> {
+        Some(self.trap_and_fuel_at(code_offset)?.0)
+    }
+
+    /// The same, and how much fuel was consumed before it that is not charged yet.
+    pub fn trap_and_fuel_at(&self, code_offset: u32) -> Option<(TrapCode, u8)> {
         let index = self.trap_offsets.binary_search_by_key(&code_offset, |offset| offset.get()).ok()?;
-        TrapCode::from_u8(*self.trap_codes.get(index)?)
+        trap::of_number(*self.trap_codes.get(index)?)
     }
 
     /// The call that returns to this code offset and its handlers, if it has any.

@@ -1,7 +1,7 @@
 //! What single functions say about their code, gathered for a text in which they have a place.
 
 use cranelift_codegen::ir;
-use hotfoot_abi::trap::TrapCode;
+use hotfoot_abi::trap::{self, TrapCode};
 use hotfoot_artifact::{Address, CallSite, CodeTables, Handler, INLINED, Inlined, NONE, StackMap};
 
 use crate::Error;
@@ -123,10 +123,11 @@ fn trap_number(raw: u8) -> Result<u8, Error> {
         _ if raw == own(ir::TrapCode::INTEGER_OVERFLOW) => TrapCode::IntegerOverflow,
         _ if raw == own(ir::TrapCode::INTEGER_DIVISION_BY_ZERO) => TrapCode::IntegerDivisionByZero,
         _ if raw == own(ir::TrapCode::BAD_CONVERSION_TO_INTEGER) => TrapCode::BadConversionToInteger,
-        _ => TrapCode::from_u8(raw).ok_or_else(|| {
+        _ if trap::of_number(raw).is_some() => return Ok(raw),
+        _ => {
             let message = format!("trap code {raw} has no meaning");
-            Error::Codegen { function: "a trap".into(), message }
-        })?,
+            return Err(Error::Codegen { function: "a trap".into(), message });
+        }
     };
     Ok(code as u8)
 }

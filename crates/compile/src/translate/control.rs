@@ -20,6 +20,7 @@ use super::bounds::Preloaded;
 use super::env::clif_type;
 use super::exception::{Handlers, TryTable};
 use super::legacy::Try;
+use super::meter::Fuel;
 use crate::Error;
 
 /// A control structure that has not ended yet.
@@ -41,6 +42,9 @@ pub(super) struct Frame {
     proven_before: usize,
     proven_at_label: usize,
     proven_least: usize,
+    /// What fuel is owed before the structure, and at the label, if anything leads there.
+    owed_before: i64,
+    owed_at_label: Option<i64>,
     kind: Kind,
 }
 
@@ -122,6 +126,11 @@ impl Translator<'_, '_> {
         let height = self.stack.len() - params;
         let arity = label_types.len();
         let (handlers, proven) = (self.handlers.clone(), self.proofs.mark());
+        let owed_at_label = match kind {
+            Kind::Loop(_) => Some(self.fuel.owed),
+            Kind::Function => Some(0),
+            _ => None,
+        };
         self.control.push(Frame {
             label,
             arity,
@@ -132,13 +141,23 @@ impl Translator<'_, '_> {
             proven_before: proven,
             proven_at_label: usize::MAX,
             proven_least: usize::MAX,
+            owed_before: self.fuel.owed,
+            owed_at_label,
             kind,
         });
         label
     }
 
-    /// Notes that control goes from here to the label at this place in the list of labels.
+    /// Notes that control goes from here to the label at this place in the list of labels, and sees to it that there as much
+    /// fuel is owed as on other ways.
     fn leads_to(&mut self, at: usize) {
+        let frame = &mut self.control[at];
+        let owed = *frame.owed_at_label.get_or_insert(self.fuel.owed);
+        let is_loop = matches!(frame.kind, Kind::Loop(_));
+        self.owe(owed);
+        if is_loop {
+            self.keep_fuel();
+        }
         let proven = self.proofs.mark();
         let frame = &mut self.control[at];
         frame.branched = true;
@@ -178,11 +197,13 @@ impl Translator<'_, '_> {
         let (params, _) = self.block_types(ty)?;
         let arguments = self.arguments(params.len());
         let preloaded = self.preload();
+        self.keep_fuel();
         let head = self.open(&params, params.len(), Kind::Loop(preloaded));
         self.builder.ins().jump(head, &arguments);
         self.builder.switch_to_block(head);
         self.stack.truncate(self.stack.len() - params.len());
         self.stack.extend_from_slice(self.builder.block_params(head));
+        self.fuel_at_head();
         self.check_meters();
         Ok(())
     }
@@ -227,6 +248,7 @@ impl Translator<'_, '_> {
         frame.handlers = state.outer();
         frame.kind = Kind::Try(state);
         self.cold = true;
+        self.begin_handler();
     }
 
     /// Something leads here, after nothing did.
@@ -275,6 +297,7 @@ impl Translator<'_, '_> {
             unreachable!("validation pairs `else` with `if`");
         };
         self.cold = cold_otherwise;
+        self.fuel = Fuel::owing(frame.owed_before);
         self.stack.truncate(frame.height);
         self.stack.extend_from_slice(&params);
         self.builder.switch_to_block(otherwise);
@@ -291,6 +314,11 @@ impl Translator<'_, '_> {
                 self.stack.truncate(frame.height);
             }
             return;
+        }
+        let frame = self.control.last_mut().expect("`end` closes a structure");
+        if matches!(frame.kind, Kind::If { .. }) {
+            // Whoever skips the arm owes what was owed before, and the arm pays for itself.
+            frame.owed_at_label.get_or_insert(frame.owed_before);
         }
         if self.reachable {
             self.jump(0);
@@ -314,6 +342,7 @@ impl Translator<'_, '_> {
         self.builder.seal_block(frame.label);
         self.reachable = frame.branched;
         if self.reachable {
+            self.fuel = Fuel::owing(frame.owed_at_label.unwrap_or(0));
             self.builder.switch_to_block(frame.label);
             self.stack.extend_from_slice(self.builder.block_params(frame.label));
             if matches!(frame.kind, Kind::Function) {
@@ -369,6 +398,16 @@ impl Translator<'_, '_> {
         self.reachable = false;
     }
 
+    /// Whether on other ways to the label `depth` structures out another amount of fuel is owed than here.
+    fn owes_otherwise(&self, depth: u32) -> bool {
+        self.control[self.label_at(depth)].owed_at_label.is_some_and(|owed| owed != self.fuel.owed)
+    }
+
+    /// Whether a conditional branch there is to pay on its way and not before. A branch back is mostly taken.
+    fn pays_on_the_way(&self, depth: u32) -> bool {
+        self.owes_otherwise(depth) && !matches!(self.control[self.label_at(depth)].kind, Kind::Loop(_))
+    }
+
     pub(super) fn br(&mut self, depth: u32) {
         self.jump(depth);
     }
@@ -380,21 +419,26 @@ impl Translator<'_, '_> {
     pub(super) fn br_if(&mut self, depth: u32) {
         let condition = self.pop();
         let hint = self.hint();
-        let (label, arguments) = self.target(depth);
-        // The label may be reached in other ways as well, so what is cold is a block on the way there.
-        let rare = (hint == Some(false) && !self.cold).then(|| self.builder.create_block());
-        self.cold |= hint == Some(true);
-        let next = self.new_block();
-        match rare {
-            Some(rare) => self.builder.ins().brif(condition, rare, &[], next, &[]),
-            None => self.builder.ins().brif(condition, label, &arguments, next, &[]),
-        };
-        if let Some(rare) = rare {
-            self.builder.set_cold_block(rare);
-            self.builder.seal_block(rare);
-            self.builder.switch_to_block(rare);
-            self.builder.ins().jump(label, &arguments);
+        let is_rare = hint == Some(false) && !self.cold;
+        if !is_rare && !self.pays_on_the_way(depth) {
+            let (label, arguments) = self.target(depth);
+            self.cold |= hint == Some(true);
+            self.branch_if(condition, label, &arguments);
+            return;
         }
+        // The label may be reached in other ways as well, so what is cold or pays is a block on the way there.
+        let way = self.new_block();
+        if is_rare {
+            self.builder.set_cold_block(way);
+        }
+        self.cold |= hint == Some(true);
+        let (next, fuel) = (self.new_block(), self.fuel);
+        self.builder.ins().brif(condition, way, &[], next, &[]);
+        self.builder.seal_block(way);
+        self.builder.switch_to_block(way);
+        let (label, arguments) = self.target(depth);
+        self.builder.ins().jump(label, &arguments);
+        self.fuel = fuel;
         self.builder.seal_block(next);
         self.builder.switch_to_block(next);
     }
@@ -426,11 +470,16 @@ impl Translator<'_, '_> {
     pub(super) fn br_table(&mut self, targets: &BrTable<'_>) -> Result<(), Error> {
         let index = self.pop();
         let depths = targets.targets().collect::<Result<Vec<u32>, _>>()?;
-        let (label, arguments) = self.target(targets.default());
+        let arity = self.control[self.label_at(targets.default())].arity;
+        let arguments = self.arguments(arity);
+        let all = depths.iter().copied().chain([targets.default()]);
+        let is_direct = arguments.is_empty() && all.into_iter().all(|depth| !self.owes_otherwise(depth));
+        let fuel = self.fuel;
         // One block per distinct label carries the values, however many entries of the table lead there.
         let mut carriers: Vec<(u32, Block)> = Vec::new();
         let mut known = HashMap::new();
-        if arguments.is_empty() {
+        if is_direct {
+            let label = self.target(targets.default()).0;
             let table = depths.iter().map(|depth| self.target(*depth).0).collect::<Vec<_>>();
             self.emit_br_table(index, label, &table);
         } else {
@@ -447,11 +496,10 @@ impl Translator<'_, '_> {
         }
         for (depth, block) in carriers {
             let at = self.label_at(depth);
-            self.leads_to(at);
-            let label = self.control[at].label;
+            self.fuel = fuel;
             self.builder.switch_to_block(block);
             self.builder.seal_block(block);
-            self.builder.ins().jump(label, &arguments);
+            self.jump_to(at, &arguments);
         }
         self.reachable = false;
         Ok(())

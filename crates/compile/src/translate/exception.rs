@@ -115,6 +115,7 @@ impl Translator<'_, '_> {
             return;
         }
         for clause in table.clauses {
+            self.begin_handler();
             self.handler(&clause);
         }
     }

@@ -257,9 +257,6 @@ impl<'a> Translator<'a, '_> {
             return Ok(());
         }
         self.open_inlined(ty);
-        if shape.calls {
-            self.check_meters();
-        }
         for (argument, ty) in arguments.into_iter().zip(&ty.params) {
             let argument = self.canonical(argument);
             self.define_argument(argument, *ty);
@@ -301,7 +298,7 @@ impl<'a> Translator<'a, '_> {
             self.builder.ins().store(flags, if is_high { high } else { low }, address, offset);
             self.unmark();
         }
-        self.uncharged += product.fuel;
+        self.fuel.run += product.fuel;
     }
 
     fn is_worth_inlining(&self, function: u32, shape: Shape, bytes: usize) -> bool {

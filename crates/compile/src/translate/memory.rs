@@ -21,7 +21,7 @@ use hotfoot_abi::vmctx::offsets;
 use hotfoot_artifact::MemoryType;
 use wasmparser::{MemArg, MemArgTarget, Operator};
 
-use super::{Translator, trap_code};
+use super::Translator;
 
 /// Sign or zero extension of a narrow load.
 #[derive(Copy, Clone)]
@@ -92,15 +92,15 @@ impl Translator<'_, '_> {
     /// Checks an access of `size` bytes and returns how to make it: an address, an offset to add to it in the
     /// instruction itself, and flags that say that it is little endian and how it traps.
     pub(super) fn address(&mut self, arg: &MemArg, index: Value, size: u32) -> (Value, i32, MemFlagsData) {
-        self.mark();
+        self.locate();
         let MemArgTarget::Memory(memory) = arg.target else {
             unreachable!("instructions on arrays are refused before they are translated");
         };
         let ty = self.memory_type(memory);
         let tunables = self.env.tunables;
         let size = u64::from(size);
-        let trapping = self.access.memory.with_trap_code(Some(trap_code(TrapCode::MemoryOutOfBounds)));
-        let flags = if tunables.signals_based_traps { trapping } else { self.access.memory };
+        let trap = tunables.signals_based_traps.then(|| self.owing_trap_code(TrapCode::MemoryOutOfBounds));
+        let flags = self.access.memory.with_trap_code(trap);
         let (index, offset) = match tunables.access_needs_no_check(ty.shape(), arg.offset, size) {
             true => (self.extend_index(index), arg.offset),
             false => self.checked_index(memory, index, arg.offset, size),

@@ -5,15 +5,29 @@
 //! and charged where a straight run of them ends, so what a program has consumed depends on the program only. For bytes of
 //! memories and elements of tables, the runtime charges; for elements of arrays, code does.
 //!
+//! To charge is not to pay at once: what is *owed* is known wherever code is translated, and is paid, by subtracting it
+//! from the register, where someone could see the difference: before calls and what traps, and at the end of the function.
+//! An access to memory may trap and does not pay, but says what is owed ([`hotfoot_abi::trap::at_access`]). At a label as
+//! much is owed on all ways to it: the first one decides, and others pay the difference, or take it back.
+//!
+//! ```text
+//!  if          owed 5           owed 5
+//!  then 3      owed 8           owed 8, and so at the label
+//!  else 2      owed 7           register + 1
+//!  end         owed 8
+//! ```
+//!
 //! Whether fuel is used up, or a new epoch has begun, is looked at where every endless computation passes again and
 //! again: at the head of a loop, and at the start of each function that calls another. A function that does neither
-//! runs to its end, of which there is only so much.
+//! runs to its end, of which there is only so much; nor does one need it that is inlined into another.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder, Value, types};
 use hotfoot_abi::builtin::Builtin;
 use hotfoot_abi::fuel::{OperatorCost, VariableOperatorCost};
+use hotfoot_abi::trap::{self, TrapCode};
 use hotfoot_abi::vmctx::offsets;
+use smallvec::SmallVec;
 use wasmparser::{FunctionBody, Operator, OperatorsReader};
 
 use super::Translator;
@@ -34,6 +48,24 @@ macro_rules! find_cost {
 }
 
 wasmparser::for_each_operator!(find_cost);
+
+/// What is known of the fuel where code is being translated.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Fuel {
+    /// Of the operators since a straight run of them began.
+    pub(super) run: i64,
+    /// Of the runs before, as far as it is not paid yet.
+    pub(super) owed: i64,
+    /// What the register holds, if that is at hand.
+    register: Option<Value>,
+}
+
+impl Fuel {
+    /// So much is owed where a straight run begins.
+    pub(super) fn owing(owed: i64) -> Fuel {
+        Fuel { owed, ..Fuel::default() }
+    }
+}
 
 /// Whether control may go elsewhere, come from elsewhere, or leave compiled code at this operator.
 fn ends_straight_run(op: &Operator<'_>) -> bool {
@@ -109,14 +141,72 @@ impl Translator<'_, '_> {
         if !self.env.tunables.consume_fuel {
             return;
         }
-        self.uncharged += cost(self.env.operator_cost, op);
-        if self.uncharged > 0 && ends_straight_run(op) {
-            let fuel = self.builder.ins().get_pinned_reg(types::I64);
-            let amount = -std::mem::take(&mut self.uncharged);
+        self.fuel.run += cost(self.env.operator_cost, op);
+        if ends_straight_run(op) {
+            self.fuel.owed += std::mem::take(&mut self.fuel.run);
+        }
+    }
+
+    /// What the register holds.
+    fn register(&mut self) -> Value {
+        match self.fuel.register {
+            Some(fuel) => fuel,
+            None => self.builder.ins().get_pinned_reg(types::I64),
+        }
+    }
+
+    fn set_register(&mut self, fuel: Value) {
+        self.builder.ins().set_pinned_reg(fuel);
+        self.fuel.register = Some(fuel);
+    }
+
+    /// Pays what is owed, before the register may change.
+    pub(super) fn pay(&mut self) {
+        self.owe(0);
+        self.fuel.register = None;
+    }
+
+    /// Pays what is owed but for this amount, or takes back what that lacks.
+    pub(super) fn owe(&mut self, owed: i64) {
+        let amount = owed - std::mem::replace(&mut self.fuel.owed, owed);
+        if amount != 0 {
+            let fuel = self.register();
             let amount = self.iconst(types::I64, amount);
             let fuel = self.builder.ins().iadd(fuel, amount);
-            self.builder.ins().set_pinned_reg(fuel);
+            self.set_register(fuel);
         }
+    }
+
+    /// Before a jump to the head of a loop: keeps the fuel in a variable, for the check there.
+    pub(super) fn keep_fuel(&mut self) {
+        if self.env.tunables.consume_fuel {
+            let fuel = self.register();
+            let variable = match self.fuel_variable {
+                Some(variable) => variable,
+                None => *self.fuel_variable.insert(self.builder.declare_var(types::I64)),
+            };
+            self.builder.def_var(variable, fuel);
+        }
+    }
+
+    /// At the head of a loop: takes the fuel from the variable.
+    pub(super) fn fuel_at_head(&mut self) {
+        self.fuel.register = self.fuel_variable.map(|variable| self.builder.use_var(variable));
+    }
+
+    /// Where what was thrown is caught: whoever throws has paid.
+    pub(super) fn begin_handler(&mut self) {
+        self.fuel = Fuel::default();
+    }
+
+    /// The code of an instruction that traps, which says what is owed then. Pays what it cannot say.
+    pub(super) fn owing_trap_code(&mut self, code: TrapCode) -> ir::TrapCode {
+        let known = if code == TrapCode::MemoryOutOfBounds { trap::at_access(self.fuel.owed) } else { None };
+        let number = known.unwrap_or_else(|| {
+            self.pay();
+            code as u8
+        });
+        ir::TrapCode::unwrap_user(number)
     }
 
     /// Notes what an operator costs besides, for each of `count` elements.
@@ -128,17 +218,18 @@ impl Translator<'_, '_> {
         let count = self.extend_index(count);
         let cost = self.iconst(types::I64, cost.into());
         let amount = self.builder.ins().imul(count, cost);
-        let fuel = self.builder.ins().get_pinned_reg(types::I64);
+        let fuel = self.register();
         let fuel = self.builder.ins().isub(fuel, amount);
-        self.builder.ins().set_pinned_reg(fuel);
+        self.set_register(fuel);
     }
 
     /// Goes on only with fuel that is not used up, in an epoch that may still run.
     pub(super) fn check_meters(&mut self) {
         if self.env.tunables.consume_fuel {
-            let fuel = self.builder.ins().get_pinned_reg(types::I64);
-            let zero = self.iconst(types::I64, 0);
-            let used_up = self.builder.ins().icmp(IntCC::SignedLessThan, fuel, zero);
+            let fuel = self.register();
+            self.fuel.register = Some(fuel);
+            let owed = self.iconst(types::I64, self.fuel.owed);
+            let used_up = self.builder.ins().icmp(IntCC::SignedLessThan, fuel, owed);
             self.call_if(used_up, Builtin::OutOfFuel);
         }
         if self.env.tunables.epoch_interruption {
@@ -153,17 +244,27 @@ impl Translator<'_, '_> {
         }
     }
 
+    /// Calls a builtin, which may change the fuel, if the condition holds.
     fn call_if(&mut self, condition: Value, builtin: Builtin) {
         let call = self.builder.create_block();
         let next = self.builder.create_block();
+        let (before, mut fuel) = (self.fuel, self.fuel);
+        if before.register.is_some() {
+            fuel.register = Some(self.builder.append_block_param(next, types::I64));
+        }
+        let passed: SmallVec<[BlockArg; 1]> = before.register.into_iter().map(BlockArg::Value).collect();
         self.builder.set_cold_block(call);
-        self.builder.ins().brif(condition, call, &[], next, &[]);
+        self.builder.ins().brif(condition, call, &[], next, &passed);
         self.builder.seal_block(call);
         self.builder.switch_to_block(call);
         self.call_builtin(builtin, &[]);
-        self.builder.ins().jump(next, &[]);
+        self.owe(before.owed);
+        let passed: SmallVec<[BlockArg; 1]> =
+            before.register.map(|_| BlockArg::Value(self.register())).into_iter().collect();
+        self.builder.ins().jump(next, &passed);
         self.builder.seal_block(next);
         self.builder.switch_to_block(next);
+        self.fuel = fuel;
         self.unmark();
     }
 }

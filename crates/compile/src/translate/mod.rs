@@ -55,6 +55,7 @@ use env::{Env, is_collected};
 use exception::Handlers;
 use gc::Operand;
 use inline::{Activation, InlinedPlace};
+use meter::Fuel;
 
 /// What a thread keeps from one function to the next, so that its buffers are allocated once.
 #[derive(Default)]
@@ -146,8 +147,10 @@ pub(crate) struct Translator<'a, 'f> {
     /// How many checks of memories were made so far, and how many calls of anything.
     checks: u32,
     calls: u32,
-    /// Fuel of the operators since it was last charged.
-    uncharged: i64,
+    /// What is known of the fuel.
+    fuel: Fuel,
+    /// Fuel on all ways to the head of a loop.
+    fuel_variable: Option<Variable>,
     signatures: HashMap<(u32, bool), SigRef>,
     functions: HashMap<u32, FuncRef>,
     builtins: [Option<FuncRef>; Builtin::COUNT],
@@ -220,7 +223,8 @@ pub(crate) fn translate(
         proofs: Proofs::default(),
         checks: 0,
         calls: 0,
-        uncharged: 0,
+        fuel: Fuel::default(),
+        fuel_variable: None,
         signatures: buffers.signatures,
         functions: buffers.functions,
         builtins: [None; Builtin::COUNT],
@@ -351,9 +355,15 @@ impl Translator<'_, '_> {
         self.builder.ins().iconst(ty, value)
     }
 
-    /// Gives the instructions that follow, until the operator ends, the operator's place in the binary: for those
-    /// that may trap or call.
+    /// Before what may trap or call: gives the instructions that follow, until the operator ends, the operator's place in
+    /// the binary, and pays what fuel is owed.
     pub(super) fn mark(&mut self) {
+        self.locate();
+        self.pay();
+    }
+
+    /// As [`Translator::mark`], before what may only trap, and says itself what is owed then.
+    pub(super) fn locate(&mut self) {
         if !self.marked {
             self.marked = true;
             let location = self.location();
@@ -370,6 +380,7 @@ impl Translator<'_, '_> {
 
     /// Traps here and now; what follows cannot be reached.
     pub(super) fn trap(&mut self, code: TrapCode) {
+        let fuel = self.fuel;
         self.mark();
         if !self.env.tunables.signals_based_traps {
             let number = self.iconst(types::I32, i64::from(code as u8));
@@ -378,13 +389,15 @@ impl Translator<'_, '_> {
             self.calls -= 1;
         }
         self.builder.ins().trap(trap_code(code));
+        self.fuel = fuel;
     }
 
     /// Traps if the condition is not zero.
     pub(super) fn trap_if(&mut self, condition: Value, code: TrapCode) {
-        self.mark();
+        self.locate();
         if self.env.tunables.signals_based_traps {
-            self.builder.ins().trapnz(condition, trap_code(code));
+            let code = self.owing_trap_code(code);
+            self.builder.ins().trapnz(condition, code);
             return;
         }
         let failed = self.builder.create_block();
@@ -456,7 +469,7 @@ impl Translator<'_, '_> {
     fn step(&mut self, op: &Operator<'_>, offset: u64) -> Result<(), Error> {
         self.offset = offset;
         if self.env.full_address_map {
-            self.mark();
+            self.locate();
         }
         self.operator(op)?;
         self.sets_tables |= matches!(op, Operator::TableSet { .. });

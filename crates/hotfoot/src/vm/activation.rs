@@ -303,12 +303,12 @@ pub fn claim_fault(pc: usize, fp: usize, address: usize, fuel: i64) -> Option<Cl
         let copying = unsafe { &(*activation.store.as_ptr()).copying };
         return (copying.is_on() && claim_write()).then_some(Claim::Resume);
     };
-    let code = module.code().trap_at(pc)?;
+    let (code, owed) = module.code().trap_and_fuel_at(pc)?;
     if code == TrapCode::MemoryOutOfBounds && claim_write() {
         return Some(Claim::Resume);
     }
     // SAFETY: S2, a guest was interrupted, so nobody else uses the store.
-    unsafe { VmStore::keep_fuel(activation.store, fuel) };
+    unsafe { VmStore::keep_fuel(activation.store, fuel.wrapping_sub(owed.into())) };
     activation.fault.set(Some((code, Stop { pc, fp, caller: None })));
     Some(Claim::Exit { function: exit_by_trap as *const () as usize, argument: current as usize })
 }

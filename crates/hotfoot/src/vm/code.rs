@@ -240,10 +240,10 @@ impl ModuleCode {
         roots.iter().map(|below| below.get())
     }
 
-    /// The trap that the instruction at `pc` may raise. Async-signal-safe.
-    pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
+    /// The trap that the instruction at `pc` may raise, and the fuel that was consumed and not charged. Async-signal-safe.
+    pub fn trap_and_fuel_at(&self, pc: usize) -> Option<(TrapCode, u8)> {
         let offset = self.offset_of(pc)?;
-        self.tables_at(offset).trap_at(offset)
+        self.tables_at(offset).trap_and_fuel_at(offset)
     }
 }
 

@@ -234,9 +234,11 @@ impl Translator<'_, '_> {
 
     /// Branches with the operands from one block, and goes on with them in another.
     fn branch_from(&mut self, from: Block, depth: u32, next: Block) {
+        let fuel = self.fuel;
         self.builder.switch_to_block(from);
         let (label, arguments) = self.target(depth);
         self.builder.ins().jump(label, &arguments);
         self.builder.switch_to_block(next);
+        self.fuel = fuel;
     }
 }
