@@ -15,7 +15,7 @@
 //!  .hotfoot.exports [at u32, len u32, kind u32, index u32]   per export, in order   in place
 //!  .hotfoot.byname  [export u32]                   exports, ascending by name       in place
 //!  .hotfoot.traps   [offset u32]                   code offsets that may trap, ascending
-//!  .hotfoot.tcodes  [code u8]                      the trap code of each            in place
+//!  .hotfoot.tcodes  [number u8]                    why each traps, abi/src/trap.rs  in place
 //!  .hotfoot.calls   [return u32, frame u32, context u32, first u32, count u32]     in place
 //!                   per call inside a `try_table`, ascending: its handlers
 //!  .hotfoot.catches [catch u32, code u32]          handlers: what, and where        in place

@@ -2,7 +2,7 @@
 //!
 //! The callee's body is read again and translated in place, so nothing is kept of a function but how large it is, and
 //! memory does not depend on the number of functions. Its locals are variables of their own, its outermost label is a
-//! block, and everything else works as if the body were written there: fuel and epochs are counted as in the callee,
+//! block, and everything else works as if the body were written there: fuel is counted as in the callee,
 //! exceptions reach the handlers around the call, and a trap's place is the instruction's in the callee, called from
 //! the instruction's in the caller ([`InlinedPlace`]).
 //!
