@@ -12,7 +12,7 @@ use hotfoot_abi::gc::StructLayout;
 use hotfoot_abi::vmctx::{Counts, VmLayout};
 use hotfoot_artifact::{
     ConstExpr, ConstOp, DebugSections, EXTERNAL_DEBUG_INFO, EntityIndex, EntityType, Export, FuncType, FunctionName,
-    GlobalType, INLINED, Import, MemoryType, ModuleInfo, StructType, TableType, ValType,
+    GlobalType, INLINED, Import, MemoryType, ModuleInfo, NONE, StructType, TableType, ValType,
 };
 use wasmparser::{
     ExternalKind, FuncToValidate, FunctionBody, KnownCustom, Parser, Payload, TableInit, TypeRef, ValidPayload,
@@ -47,6 +47,8 @@ pub(crate) struct Module {
     pub(crate) escaping: Vec<u32>,
     /// Items of element segments that hold functions.
     pub(crate) elements: Vec<u32>,
+    /// Defined functions in element segments, each after its type, ascending.
+    targets: Vec<(u32, u32)>,
     /// Bytes of all data segments, as [`fold`](crate::fold) lays them out; until then, segments say where in the binary theirs are.
     pub(crate) data: Vec<u8>,
     /// In the order of the module.
@@ -139,6 +141,7 @@ impl Module {
             types: Types::default(),
             escaping: Vec::new(),
             elements: Vec::new(),
+            targets: Vec::new(),
             data: Vec::new(),
             exports: Vec::new(),
             names: Vec::new(),
@@ -163,6 +166,13 @@ impl Module {
     /// Where the fields of a struct type are.
     pub(crate) fn struct_layout(&self, ty: u32) -> &StructLayout {
         self.struct_layouts[ty as usize].as_ref().expect("validation asks for a struct type")
+    }
+
+    /// The defined functions of a type that element segments put into tables, each after the type.
+    pub(crate) fn table_targets(&self, ty: u32) -> &[(u32, u32)] {
+        let start = self.targets.partition_point(|(other, _)| *other < ty);
+        let end = self.targets.partition_point(|(other, _)| *other <= ty);
+        &self.targets[start..end]
     }
 
     fn section(&mut self, payload: Payload<'_>) -> Result<(), Error> {
@@ -329,6 +339,10 @@ impl Module {
             return Err(Error::Limit { what, value: size, limit: CONTEXT_SIZE_LIMIT });
         }
         self.layout = VmLayout::new(self.counts);
+        let defined = self.elements.iter().filter(|function| (imported..NONE).contains(*function));
+        self.targets = defined.map(|function| (self.function_types[*function as usize], *function)).collect();
+        self.targets.sort_unstable();
+        self.targets.dedup();
         let mut first = std::collections::HashMap::new();
         let types = self.info.types.iter().zip(0..);
         let canonical = types.map(|(ty, index)| match ty.func() {

@@ -10,6 +10,7 @@ use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::offsets;
 use hotfoot_artifact::{HeapType, RefType};
 use smallvec::SmallVec;
+use wasmparser::FunctionBody;
 
 use super::env::{NAMESPACE_FUNCTION, clif_type, local_signature, wasm_signature};
 use super::exception::{Code, Results};
@@ -18,7 +19,7 @@ use crate::Error;
 
 /// Whom a call reaches.
 #[derive(Copy, Clone)]
-enum Callee {
+pub(super) enum Callee {
     /// A function of this module, and whether only its own functions call it.
     Direct(FuncRef, bool),
     /// The function whose code and context these are.
@@ -30,6 +31,19 @@ type Arguments = SmallVec<[Value; 8]>;
 /// The type of references to functions of a type.
 fn callee_type(ty: u32) -> RefType {
     RefType { nullable: true, heap: HeapType::ConcreteFunc(ty) }
+}
+
+/// Whether a body has the bytes of a `return_call` of a function, by which others may mean something else.
+fn seems_to_replace_itself(body: &[u8], function: u32) -> bool {
+    const RETURN_CALL: u8 = 0x12;
+    let mut wanted = SmallVec::<[u8; 6]>::from_slice(&[RETURN_CALL]);
+    let mut rest = function;
+    while rest >= 0x80 {
+        wanted.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    wanted.push(rest as u8);
+    body.windows(wanted.len()).any(|bytes| bytes == &wanted[..])
 }
 
 impl Translator<'_, '_> {
@@ -121,11 +135,16 @@ impl Translator<'_, '_> {
         self.builder.ins().icmp(IntCC::Equal, ancestor, wanted)
     }
 
-    /// Takes an index, and finds the function there if it has the type.
-    fn table_callee(&mut self, ty: u32, table: u32) -> Callee {
+    /// Takes an index, and loads the reference there.
+    pub(super) fn table_reference(&mut self, table: u32) -> Value {
         let index = self.pop();
         let (address, flags) = self.element(table, index);
-        let reference = self.builder.ins().load(types::I64, flags, address, 0);
+        self.builder.ins().load(types::I64, flags, address, 0)
+    }
+
+    /// The function that a table's element names, if it has the type.
+    pub(super) fn typed_callee(&mut self, reference: Value, ty: u32, table: u32) -> Callee {
+        self.mark();
         let element = self.table_type(table).element;
         if element.matches(callee_type(ty), |sub, sup| self.env.module.info.declares_subtype(sub, sup)) {
             return self.referenced_callee(reference, TrapCode::IndirectCallToNull);
@@ -182,7 +201,7 @@ impl Translator<'_, '_> {
         self.builder.ins().stack_addr(types::I64, slot, 0)
     }
 
-    fn emit_call(&mut self, ty: u32, callee: Callee) {
+    pub(super) fn emit_call(&mut self, ty: u32, callee: Callee) {
         self.mark();
         self.calls += 1;
         let area = self.result_area(ty);
@@ -218,7 +237,7 @@ impl Translator<'_, '_> {
     }
 
     /// Replaces this function by the callee, whose results have the same types.
-    fn emit_return_call(&mut self, ty: u32, callee: Callee) {
+    pub(super) fn emit_return_call(&mut self, ty: u32, callee: Callee) {
         self.mark();
         let area = self.caller_area();
         let arguments = self.call_arguments(ty, callee, area);
@@ -240,11 +259,6 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
-    pub(super) fn call_indirect(&mut self, ty: u32, table: u32) {
-        let callee = self.table_callee(ty, table);
-        self.emit_call(ty, callee);
-    }
-
     pub(super) fn call_ref(&mut self, ty: u32) {
         let reference = self.pop();
         let callee = self.referenced_callee(reference, TrapCode::NullReference);
@@ -257,13 +271,26 @@ impl Translator<'_, '_> {
         self.emit_return_call(ty, callee);
     }
 
-    pub(super) fn return_call(&mut self, function: u32) {
-        let callee = self.known_callee(function);
-        self.emit_return_call(self.env.module.function_types[function as usize], callee);
+    /// A function that replaces itself is a loop: here it begins again, with other values of its parameters.
+    pub(super) fn open_again(&mut self, body: &FunctionBody<'_>) {
+        if seems_to_replace_itself(body.as_bytes(), self.current.function()) {
+            let again = self.builder.create_block();
+            self.builder.ins().jump(again, &[]);
+            self.builder.switch_to_block(again);
+            self.again = Some(again);
+        }
     }
 
-    pub(super) fn return_call_indirect(&mut self, ty: u32, table: u32) {
-        let callee = self.table_callee(ty, table);
-        self.emit_return_call(ty, callee);
+    pub(super) fn return_call(&mut self, function: u32) {
+        if let Some(again) = self.again.filter(|_| function == self.current.function()) {
+            self.pay();
+            for index in (0..self.env.function_type(function).params.len() as u32).rev() {
+                self.local_set(index);
+            }
+            self.builder.ins().jump(again, &[]);
+            return self.diverge();
+        }
+        let callee = self.known_callee(function);
+        self.emit_return_call(self.env.module.function_types[function as usize], callee);
     }
 }

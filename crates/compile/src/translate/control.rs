@@ -77,6 +77,24 @@ impl Translator<'_, '_> {
         self.open(&ty.results, 0, Kind::Block);
     }
 
+    /// Opens the label at which ways meet that call functions of a type with the operands on the stack.
+    pub(super) fn open_ways(&mut self, ty: &FuncType) {
+        self.open(&ty.results, ty.params.len(), Kind::Block);
+    }
+
+    /// Ends such a way, and begins another in a block with the same operands.
+    pub(super) fn next_way(&mut self, block: Block, operands: &[Value]) {
+        if self.reachable {
+            self.jump(0);
+        }
+        self.forget_inside();
+        let height = self.control.last().map_or(0, |frame| frame.height);
+        self.stack.truncate(height);
+        self.stack.extend_from_slice(operands);
+        self.builder.switch_to_block(block);
+        self.reachable = true;
+    }
+
     /// How many structures are around.
     pub(super) fn labels(&self) -> usize {
         self.control.len()

@@ -143,8 +143,13 @@ impl Translator<'_, '_> {
         }
         self.fuel.run += cost(self.env.operator_cost, op);
         if ends_straight_run(op) {
-            self.fuel.owed += std::mem::take(&mut self.fuel.run);
+            self.settle();
         }
+    }
+
+    /// Ends a straight run.
+    pub(super) fn settle(&mut self) {
+        self.fuel.owed += std::mem::take(&mut self.fuel.run);
     }
 
     /// What the register holds.

@@ -17,6 +17,7 @@ pub(crate) mod env;
 mod exception;
 pub(crate) mod gc;
 mod global;
+mod indirect;
 pub(crate) mod inline;
 mod legacy;
 mod local;
@@ -36,8 +37,8 @@ use cranelift_codegen::Context;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::immediates::Offset32;
 use cranelift_codegen::ir::{
-    AliasRegionData, Endianness, FuncRef, GlobalValueData, InstBuilder, InstructionData, MemFlagsData, Opcode, SigRef,
-    SourceLoc, StackSlot, Type, UserFuncName, Value, types,
+    AliasRegionData, Block, Endianness, FuncRef, GlobalValueData, InstBuilder, InstructionData, MemFlagsData, Opcode,
+    SigRef, SourceLoc, StackSlot, Type, UserFuncName, Value, types,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use hotfoot_abi::builtin::Builtin;
@@ -128,7 +129,9 @@ pub(crate) struct Translator<'a, 'f> {
     free_locals: Vec<(local::Kind, Variable)>,
     /// The function whose body is being translated.
     current: Activation<'a>,
-    /// The functions that it is inlined into, outermost first.
+    /// Where the outermost function begins when it replaces itself, if it seems to.
+    again: Option<Block>,
+    /// The functions that the current one is inlined into, outermost first.
     callers: Vec<u32>,
     /// Places in inlined functions.
     inlined: Vec<InlinedPlace>,
@@ -213,6 +216,7 @@ pub(crate) fn translate(
         locals: buffers.locals,
         free_locals: Vec::new(),
         current: Activation::outermost(env.module, index, body.range().start),
+        again: None,
         callers: Vec::new(),
         inlined: Vec::new(),
         inlined_bytes: 0,
@@ -232,8 +236,9 @@ pub(crate) fn translate(
     translator.check_stack();
     translator.open_function(ty);
     let mut locals = body.get_locals_reader()?;
-    translator.meter_entry(body)?;
     translator.define_arguments(ty, &arguments[hidden..]);
+    translator.open_again(body);
+    translator.meter_entry(body)?;
     for _ in 0..locals.get_count() {
         let offset = locals.original_position();
         let (count, ty) = locals.read()?;
@@ -510,7 +515,7 @@ impl Translator<'_, '_> {
             O::BrTable { ref targets } => self.br_table(targets)?,
             O::Return => self.return_(),
             O::Call { function_index } => self.call(function_index)?,
-            O::CallIndirect { type_index, table_index } => self.call_indirect(type_index, table_index),
+            O::CallIndirect { type_index, table_index } => self.call_indirect(type_index, table_index)?,
             O::ReturnCall { function_index } => self.return_call(function_index),
             O::CallRef { type_index } => self.call_ref(type_index),
             O::ReturnCallRef { type_index } => self.return_call_ref(type_index),

@@ -72,6 +72,7 @@
 ;;     fn0 = colocated u1:14 sig0
 ;;
 ;;                                 block0(v0: i64, v1: i32):
+;;                                     v7 -> v1
 ;;                                     v2 = get_pinned_reg.i64 
 ;;                                     v3 = iconst.i64 0
 ;;                                     v4 = icmp slt v2, v3  ; v3 = 0
@@ -86,23 +87,23 @@
 ;;                                     brif.i32 v1, block4, block5
 ;;
 ;;                                 block4:
-;;                                     v7 = iconst.i32 0
-;;                                     v8 = iconst.i64 -1
-;;                                     v9 = iadd.i64 v5, v8  ; v8 = -1
-;;                                     set_pinned_reg v9
+;;                                     v8 = iconst.i32 0
+;;                                     v9 = iconst.i64 -1
+;;                                     v10 = iadd.i64 v5, v9  ; v9 = -1
+;;                                     set_pinned_reg v10
 ;;                                     jump block6
 ;;
 ;;                                 block5:
 ;;                                     jump block6
 ;;
 ;;                                 block6:
-;;                                     v10 = load.i64 notrap aligned readonly can_move v0+48
-;;                                     v11 = load.i64 notrap aligned readonly can_move v0+56
-;; @0053                               v12 = get_pinned_reg.i64 
-;; @0053                               v13 = iconst.i64 -3
-;; @0053                               v14 = iadd v12, v13  ; v13 = -3
-;; @0053                               set_pinned_reg v14
-;; @0053                               call_indirect sig1, v10(v11, v0)
+;;                                     v11 = load.i64 notrap aligned readonly can_move v0+48
+;;                                     v12 = load.i64 notrap aligned readonly can_move v0+56
+;; @0053                               v13 = get_pinned_reg.i64 
+;; @0053                               v14 = iconst.i64 -3
+;; @0053                               v15 = iadd v13, v14  ; v14 = -3
+;; @0053                               set_pinned_reg v15
+;; @0053                               call_indirect sig1, v11(v12, v0)
 ;;                                     jump block1
 ;;
 ;;                                 block1:

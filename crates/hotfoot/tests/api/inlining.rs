@@ -52,7 +52,7 @@ const CHAIN: &str = r#"(module
 )"#;
 
 /// Pairs of engines that differ in inlining only.
-fn pairs() -> Vec<[Engine; 2]> {
+pub fn pairs() -> Vec<[Engine; 2]> {
     let changes: [super::Change; 4] = [
         |config| config,
         |config| config.signals_based_traps(false),

@@ -15,6 +15,7 @@ mod errors;
 mod globals;
 mod guest_objects;
 mod host_functions;
+mod indirect_calls;
 mod initial_memory;
 mod inlining;
 mod legacy;
