@@ -31,7 +31,7 @@ pub fn tables(options: &Options) -> Result<Vec<Table>> {
 fn of_setting(options: &Options, setting: Setting) -> Result<Table> {
     let scratch = Scratch::new("instructions")?;
     let name = format!("instructions {}", setting.name());
-    let mut table = Table::new(&name, "instructions of one instance and its run", Unit::Instructions)
+    let mut table = Table::new(&name, "instructions of one instance and its run", Unit::Count)
         .ours("hotfoot", setting.name())
         .peer("Wasmtime 48", setting.name());
     let is_default = setting == Setting::Default;

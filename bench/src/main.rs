@@ -13,6 +13,7 @@
 
 mod answering;
 mod calls;
+mod commands;
 mod density;
 mod execution;
 mod guests;
@@ -56,8 +57,9 @@ const fn bench(name: &'static str, tables: fn(&Options) -> Result<Vec<Table>>) -
 }
 
 /// All of them, in the order of the page.
-const BENCHES: [Bench; 13] = [
+const BENCHES: [Bench; 14] = [
     bench("start", start::tables),
+    bench("commands", commands::tables),
     bench("load", load::tables),
     bench("instantiate", instantiate::tables),
     bench("threads", threads::tables),

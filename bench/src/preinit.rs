@@ -1,14 +1,15 @@
 //! Guests beside their pre-initialised selves: `--corpus FOLDER`, where `FOLDER/preinit` has `regex_guest.wasm` and
 //! `uap_guest.wasm`, which export `alloc(len) -> ptr`, `run(ptr, len) -> i32` and `memory`.
 //!
-//! One time is: create a store, instantiate, allocate, write the text, run, drop. hotfoot and Wasmtime (pooling, best
-//! settings) run both forms in turns, in one process; each runs what its own pre-initialiser made, ours or Wizer.
+//! One time is: create a store, instantiate, allocate, write the text, run, drop. hotfoot and Wasmtime run both forms in
+//! turns, in one process; Wasmtime runs what Wizer made, and what we made, too.
 
 use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use anyhow::{Context as _, Result};
+use hotfoot::Engine;
 use hotfoot_preinit::Preinit;
 use wasmtime::Val;
 use wasmtime_wizer::{InstanceState, SnapshotVal, Wizer};
@@ -26,9 +27,13 @@ const GUESTS: [(&str, &str, bool); 2] = [
 /// The time of a request with each guest as it was and pre-initialised, and what pre-initialising itself takes.
 pub fn tables(options: &Options) -> Result<Vec<Table>> {
     let mut requests = Table::new("preinit", "a request: instantiate, write a text, match it, drop", Unit::Nanoseconds)
-        .ours("hotfoot", "InstanceAllocationStrategy::pooling()")
-        .ours("hotfoot on demand", "no pool")
-        .peer("Wasmtime best", "pooling, memory and tables kept resident, pagemap_scan, images of any size mapped; pre-initialised by Wizer");
+        .ours("hotfoot artifact", "Preinit::run_to_artifact, InstanceAllocationStrategy::pooling()")
+        .ours("hotfoot", "Preinit::run, InstanceAllocationStrategy::pooling()")
+        .peer("Wasmtime best", "pooling, memory and tables kept resident, pagemap_scan, images of any size mapped; pre-initialised by Wizer")
+        .peer("Wasmtime, our output", "the same settings; pre-initialised by hotfoot");
+    let mut on_demand = Table::new("preinit on demand", "the same request without a pool", Unit::Nanoseconds)
+        .ours("hotfoot", "InstanceAllocationStrategy::OnDemand")
+        .peer("Wasmtime", "InstanceAllocationStrategy::OnDemand, images of any size mapped; pre-initialised by Wizer");
     let mut making = Table::new("preinit time", "pre-initialising the module", Unit::Nanoseconds)
         .ours("hotfoot", "")
         .peer("Wizer", "");
@@ -47,27 +52,50 @@ pub fn tables(options: &Options) -> Result<Vec<Table>> {
         let wizer: Run<'_> = Box::new(|times| (0..times).try_for_each(|_| wizer(&wasm).map(drop)).map_err(failed));
         making.row(name, turns::samples_of(options.rounds(5, 1), 1, &mut [again, wizer])?);
         sizes.row(name, [&output, &wasm, &theirs].map(|module| vec![module.len() as f64]));
-        let original = (&wasm, &wasm, if cheap { 20 } else { 1 });
-        for (form, (ours_of, peer_of, batch)) in [("original", original), ("pre-initialised", (&output, &theirs, 10))] {
-            let peer = peer(peer_of, text).map_err(failed)?;
-            let mut runs = [ours(ours_of, text, true)?, ours(ours_of, text, false)?, peer].map(repeat);
-            for run in &mut runs {
-                run(1)?;
-            }
-            requests.row(format!("{name}, {form}"), turns::samples_of(options.rounds(30, 5), batch, &mut runs)?);
+        let artifact = |wasm: &[u8]| Engine::default().precompile_module(wasm);
+        let made = (output.clone(), Preinit::new().allow_wasi(true).run_to_artifact(&Engine::default(), &wasm)?);
+        // What is too short a turn runs in caches that the others left behind.
+        let forms = [
+            ("original", &wasm, (wasm.clone(), artifact(&wasm)?), if cheap { 100 } else { 1 }),
+            ("pre-initialised", &theirs, made, if cheap { 500 } else { 10 }),
+        ];
+        for (form, peers, (module, artifact), batch) in forms {
+            let row = format!("{name}, {form}");
+            let pooled = [
+                ours(&artifact, text, true)?,
+                ours(&module, text, true)?,
+                peer(peers, text, true).map_err(failed)?,
+                peer(&module, text, true).map_err(failed)?,
+            ];
+            requests.row(&row, samples(options, batch, pooled)?);
+            let unpooled = [ours(&module, text, false)?, peer(peers, text, false).map_err(failed)?];
+            on_demand.row(row, samples(options, batch.min(20), unpooled)?);
         }
     }
-    Ok(vec![requests, making, sizes])
+    Ok(vec![requests, on_demand, making, sizes])
 }
 
+fn samples<const N: usize>(options: &Options, batch: u32, runners: [Runner; N]) -> Result<Vec<Vec<f64>>> {
+    let mut runs = runners.map(repeat);
+    for run in &mut runs {
+        run(1)?;
+    }
+    turns::samples_of(options.rounds(30, 5), batch, &mut runs)
+}
+
+/// A request of ours, of a module or an artifact.
 fn ours(wasm: &[u8], text: &'static str, pooled: bool) -> Result<Runner> {
-    use hotfoot::{Config, Engine, InstanceAllocationStrategy, Linker, Module, Store};
+    use hotfoot::{Config, InstanceAllocationStrategy, Linker, Module, Store};
     let mut config = Config::new();
     if pooled {
         config.allocation_strategy(InstanceAllocationStrategy::pooling());
     }
     let engine = Engine::new(&config)?;
-    let module = Module::new(&engine, wasm)?;
+    let module = match Engine::detect_precompiled(wasm) {
+        // SAFETY: this process made it.
+        Some(_) => unsafe { Module::deserialize(&engine, wasm)? },
+        None => Module::new(&engine, wasm)?,
+    };
     let mut linker: Linker<()> = Linker::new(&engine);
     linker.func_wrap("wasi_snapshot_preview1", "random_get", |_: i32, _: i32| 0)?;
     linker.define_unknown_imports_as_traps(&module)?;
@@ -85,7 +113,7 @@ fn ours(wasm: &[u8], text: &'static str, pooled: bool) -> Result<Runner> {
     }))
 }
 
-fn peer(wasm: &[u8], text: &'static str) -> wasmtime::Result<Runner> {
+fn peer(wasm: &[u8], text: &'static str, pooled: bool) -> wasmtime::Result<Runner> {
     use wasmtime::{
         Config, Enabled, Engine, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig, Store,
     };
@@ -93,7 +121,10 @@ fn peer(wasm: &[u8], text: &'static str) -> wasmtime::Result<Runner> {
     pool.max_memory_size(1 << 32).total_memories(100).total_tables(100);
     pool.linear_memory_keep_resident(4 << 20).table_keep_resident(1 << 20).pagemap_scan(Enabled::Auto);
     let mut config = Config::new();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool)).memory_init_cow(true);
+    config.memory_init_cow(true);
+    if pooled {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
     // Otherwise an image of this size is not mapped, but copied.
     config.memory_guaranteed_dense_image_size(1 << 30);
     let engine = Engine::new(&config)?;

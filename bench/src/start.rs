@@ -18,7 +18,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::options::Options;
 use crate::table::{Table, Unit};
 
-const HELLO: &str = r#"(module
+/// Prints a line.
+pub const HELLO: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (data (i32.const 0) "\10\00\00\00\06\00\00\00") (data (i32.const 16) "hello\n")

@@ -23,8 +23,8 @@ pub enum Unit {
     Bytes,
     /// Operations a second; more is better.
     PerSecond,
-    /// Instructions of one operation; less is better.
-    Instructions,
+    /// How many of something that the table names; less is better.
+    Count,
     /// A ratio to something that the table names; less is better.
     Times,
 }
@@ -47,7 +47,8 @@ impl Unit {
             Unit::Nanoseconds => scaled(&[(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")]),
             Unit::Bytes => scaled(&[(1.0, "B"), (1024.0, "KiB"), (1_048_576.0, "MiB")]),
             Unit::PerSecond => scaled(&[(1.0, "/s"), (1e3, "k/s"), (1e6, "M/s")]),
-            Unit::Instructions => scaled(&[(1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")]).trim_end().into(),
+            Unit::Count if value < 1e3 => format!("{value:.0}"),
+            Unit::Count => scaled(&[(1e3, "k"), (1e6, "M"), (1e9, "G")]),
             Unit::Times => format!("{value:.2}×"),
         }
     }
@@ -233,6 +234,6 @@ mod tests {
         assert_eq!(Unit::Nanoseconds.show(12_345.0), "12.3 µs");
         assert_eq!(Unit::Bytes.show(2048.0), "2.00 KiB");
         assert_eq!(Unit::Nanoseconds.show(0.25), "0.25 ns");
-        assert_eq!(Unit::Instructions.show(7.0), "7.00");
+        assert_eq!(Unit::Count.show(7.0), "7");
     }
 }
