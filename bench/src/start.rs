@@ -133,9 +133,13 @@ fn compilations(options: &Options, kept: &Path) -> Result<Vec<Table>> {
         table("code size", "bytes of machine code", Unit::Bytes),
     ];
     let Some(apps) = options.corpus.as_ref().map(|corpus| corpus.join("apps")) else { return Ok(tables) };
-    for name in ["python-3.12.wasm", "go-hello.wasm", "sqlite-speedtest1.wasm", "lua-5.4.4.wasm"] {
-        let file = apps.join(name);
-        if !file.exists() || !options.wants("compile", name) {
+    let files = std::fs::read_dir(&apps).with_context(|| apps.display().to_string())?;
+    let mut files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<PathBuf>>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "wasm"));
+    files.sort();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if !options.wants("compile", &name) {
             continue;
         }
         let mut samples = vec![vec![Vec::new(); 2]; tables.len()];
@@ -147,7 +151,7 @@ fn compilations(options: &Options, kept: &Path) -> Result<Vec<Table>> {
                 }
             }
         }
-        tables.iter_mut().zip(samples).for_each(|(table, samples)| table.row(name, samples));
+        tables.iter_mut().zip(samples).for_each(|(table, samples)| table.row(name.as_ref(), samples));
     }
     Ok(tables)
 }
