@@ -158,6 +158,7 @@ impl Engine {
     }
 
     /// Stacks for asynchronous calls.
+    #[inline]
     pub(crate) fn stacks(&self) -> &Stacks {
         &self.shared.stacks
     }

@@ -130,7 +130,7 @@ impl Func {
         results: &mut [Val],
     ) -> Result<()> {
         let store = store.as_context_mut();
-        fiber::run(store, |store| self.call(store, params, results)).await?
+        fiber::run(store, |store| self.call(store, params, results)).await
     }
 
     /// The function as one of a Rust type, which makes calls fast.

@@ -71,7 +71,7 @@ impl Instance {
         imports: &[Extern],
     ) -> Result<Instance> {
         let store = store.as_context_mut();
-        fiber::run(store, |store| Instance::new(store, module, imports)).await?
+        fiber::run(store, |store| Instance::new(store, module, imports)).await
     }
 
     pub(crate) fn from_values<T: 'static>(
@@ -418,7 +418,7 @@ impl<T: 'static> InstancePre<T> {
         T: Send,
     {
         let store = store.as_context_mut();
-        fiber::run(store, |store| self.instantiate(store)).await?
+        fiber::run(store, |store| self.instantiate(store)).await
     }
 
     /// Makes an instance and runs its start function.

@@ -281,7 +281,7 @@ impl<T: 'static> Linker<T> {
         T: Send,
     {
         let store = store.as_context_mut();
-        fiber::run(store, |store| self.instantiate(store, module)).await?
+        fiber::run(store, |store| self.instantiate(store, module)).await
     }
 
     /// Defines a name as a host function of a type that is known only at run time; see [`Func::new`].

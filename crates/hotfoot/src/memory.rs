@@ -59,7 +59,7 @@ impl Memory {
         mut store: impl AsContextMut<Data = T>,
         ty: MemoryType,
     ) -> Result<Memory> {
-        fiber::run(store.as_context_mut(), |store| Memory::new(store, ty)).await?
+        fiber::run(store.as_context_mut(), |store| Memory::new(store, ty)).await
     }
 
     /// Its type; the minimum is the current size.
@@ -185,7 +185,7 @@ impl Memory {
         mut store: impl AsContextMut<Data = T>,
         delta: u64,
     ) -> Result<u64> {
-        fiber::run(store.as_context_mut(), |store| self.grow(store, delta)).await?
+        fiber::run(store.as_context_mut(), |store| self.grow(store, delta)).await
     }
 
     fn bytes<'a>(&self, store: &'a VmStore) -> &'a [u8] {

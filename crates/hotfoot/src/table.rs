@@ -52,7 +52,7 @@ impl Table {
         ty: TableType,
         init: Ref,
     ) -> Result<Table> {
-        fiber::run(store.as_context_mut(), |store| Table::new(store, ty, init)).await?
+        fiber::run(store.as_context_mut(), |store| Table::new(store, ty, init)).await
     }
 
     /// Its type; the minimum is the current size.
@@ -111,7 +111,7 @@ impl Table {
         delta: u64,
         init: Ref,
     ) -> Result<u64> {
-        fiber::run(store.as_context_mut(), |store| self.grow(store, delta, init)).await?
+        fiber::run(store.as_context_mut(), |store| self.grow(store, delta, init)).await
     }
 
     /// Sets `len` elements from `dst` to `value`.

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::externs::check_store;
 use crate::func::Func;
 use crate::store::AsContextMut;
-use crate::vm::call::{self, TypedHandle};
+use crate::vm::call::{self, TypedCall, TypedHandle};
 use crate::vm::convert::{WasmParams, WasmResults, WasmRet, WasmTy, for_each_arity};
 use crate::vm::fiber;
 use crate::vm::hostcall::{self, AnyHostFunc, Caller};
@@ -66,13 +66,13 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
     ///
     /// # Panics
     /// As [`TypedFunc::call`].
-    pub async fn call_async<T: Send + 'static>(
+    #[inline]
+    pub fn call_async<T: Send + 'static>(
         &self,
-        mut store: impl AsContextMut<Data = T>,
+        store: impl AsContextMut<Data = T>,
         params: Params,
-    ) -> Result<Results> {
-        let store = store.as_context_mut();
-        fiber::run(store, |store| self.call(store, params)).await?
+    ) -> impl Future<Output = Result<Results>> {
+        fiber::call(store, TypedCall::new(self.func.store_id(), self.handle, params))
     }
 }
 

@@ -402,6 +402,20 @@ fn a_deadline_can_wait_for_any_future() {
     assert!(spin.call(&mut store, 5).unwrap_err().root_cause().to_string().contains("_async"));
 }
 
+/// A request may come before the guest was entered: then its fiber, which has run nothing, is only given back. It was kept once,
+/// and continued when the future was dropped.
+#[test]
+fn a_guest_that_is_not_even_entered_leaves_its_fiber() {
+    let (mut store, instance) = start(&Config::new());
+    let handle = store.interrupt_handle().unwrap();
+    for _ in 0..3 {
+        handle.interrupt();
+        let error = block_on(call(&mut store, instance, "plain", 1)).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt));
+        assert_eq!(block_on(call(&mut store, instance, "plain", 1)).unwrap(), 2);
+    }
+}
+
 /// An interrupt finds the thread that polls, and a guest that is suspended when it is continued.
 #[test]
 fn interrupts_reach_fibers() {

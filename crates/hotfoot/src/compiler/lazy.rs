@@ -16,13 +16,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use corosensei::on_stack;
-use corosensei::stack::DefaultStack;
 use hotfoot_artifact::DebugSections;
 use hotfoot_compile::{Code, LazyModule, STACK_SIZE, Worker};
 
 use crate::vm::code::ModuleCode;
 use crate::vm::lazy::Supplier;
+use crate::vm::stacks::Stack;
 
 /// A function that could not be compiled when it was called.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -89,13 +88,13 @@ impl Plan {
 /// What it takes to compile on a guest's thread: buffers, and a stack.
 struct Desk {
     worker: Worker,
-    stack: DefaultStack,
+    stack: Stack,
 }
 
 impl Desk {
     fn new() -> Result<Desk> {
         let cannot = || format!("cannot get a stack of {STACK_SIZE} bytes for the compiler");
-        Ok(Desk { worker: Worker::default(), stack: DefaultStack::new(STACK_SIZE).with_context(cannot)? })
+        Ok(Desk { worker: Worker::default(), stack: Stack::new(STACK_SIZE).with_context(cannot)? })
     }
 }
 
@@ -290,7 +289,7 @@ impl Shared {
                 return state;
             }
         };
-        let placed = on_stack(&mut desk.stack, || self.compile(&mut desk.worker, function));
+        let placed = desk.stack.call(|| self.compile(&mut desk.worker, function));
         let mut state = self.lock();
         self.finish(&mut state, function, placed);
         state.desks.push(desk);

@@ -20,15 +20,29 @@ thread_local! {
     static CURRENT: Cell<*const Activation> = const { Cell::new(ptr::null()) };
 }
 
+/// What an activation is besides a stay in compiled code.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Nothing.
+    Guest,
+    /// Where a fiber begins, on which nothing is but this stay.
+    FiberOfGuest,
+    /// It is no stay in compiled code, but where a fiber begins on which the host runs.
+    FiberOfHost,
+}
+
 /// See the module's documentation. `repr(C)` because `arch` reads and writes the first fields.
 #[repr(C)]
 pub struct Activation {
-    /// Stack pointer inside `arch::enter…`, from which `arch::unwind` continues.
+    /// Stack pointer inside `arch::enter…`, from which `arch::unwind` continues. On a fiber, where the stack goes on that does not
+    /// run: that of the poll, or the fiber's while that is suspended.
     entry_sp: usize,
     /// The caller's context: the host's own.
     caller: *mut VmContext,
     /// Set by `arch::unwind`.
     left: bool,
+    kind: Kind,
     previous: Cell<*const Activation>,
     store: NonNull<VmStore>,
     /// What the store's stack limit was before.
@@ -37,8 +51,6 @@ pub struct Activation {
     outer_exit: (usize, usize),
     /// Set by the signal handler for the trap exit.
     fault: Cell<Option<(TrapCode, Stop)>>,
-    /// It is no stay in compiled code, but where a fiber begins.
-    base: bool,
 }
 
 impl Activation {
@@ -49,33 +61,13 @@ impl Activation {
     /// For `arch`: where `unwind` says that it was here.
     pub const LEFT_OFFSET: usize = offset_of!(Activation, left);
 
-    /// A link of this store's after another.
-    fn new(store: NonNull<VmStore>, previous: *const Activation, base: bool) -> Activation {
-        // SAFETY: S1, takes an address.
-        let caller = unsafe { VmStore::host_context(store) };
-        let (previous, fault) = (Cell::new(previous), Cell::new(None));
-        let (entry_sp, left, outer_limit, outer_exit) = (0, false, 0, (0, 0));
-        Activation { entry_sp, caller, left, previous, store, outer_limit, outer_exit, fault, base }
-    }
-
-    /// The oldest link of a fiber.
-    pub fn base(store: NonNull<VmStore>) -> Activation {
-        Activation::new(store, ptr::null(), true)
-    }
-
-    /// Whether compiled code was left before it returned.
-    pub fn is_left(&self) -> bool {
-        self.left
-    }
-
-    /// Makes this the next link after another.
-    pub fn link(&self, previous: *const Activation) {
-        self.previous.set(previous);
-    }
-
-    /// Frame pointer of the `enter` frame: where a walk over compiled frames ends.
+    /// Frame pointer of whoever called compiled code: where a walk over compiled frames ends.
     pub fn entry_frame(&self) -> usize {
-        self.entry_sp + arch::ENTRY_FRAME_OFFSET
+        match self.kind {
+            Kind::Guest => self.entry_sp + arch::ENTRY_FRAME_OFFSET,
+            // As `arch::enter_on_fiber…` sets it.
+            Kind::FiberOfGuest | Kind::FiberOfHost => ptr::from_ref(self) as usize,
+        }
     }
 
     /// The activation that was the newest when this one began, if it is on the same stack. Async-signal-safe.
@@ -83,8 +75,21 @@ impl Activation {
     /// # Safety
     /// S9: as [`chain`].
     pub unsafe fn next_on_stack<'a>(&self) -> Option<&'a Activation> {
+        if self.kind != Kind::Guest {
+            return None;
+        }
         // SAFETY: S9, a non-null link points into a frame that has not returned.
-        unsafe { self.previous.get().as_ref() }.filter(|previous| !previous.base)
+        unsafe { self.previous.get().as_ref() }.filter(|previous| previous.kind != Kind::FiberOfHost)
+    }
+
+    /// Where the stack goes on that does not run, of a fiber that begins here.
+    pub fn other_stack(link: *mut Activation) -> *mut usize {
+        link.cast()
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The store whose code this activation runs.
@@ -105,15 +110,6 @@ fn newest() -> *const Activation {
     CURRENT.get()
 }
 
-/// Sets the newest link, and returns what it was. Not inlined, as `newest`.
-///
-/// # Safety
-/// S9: the link and those before it are alive until it is replaced again.
-#[inline(never)]
-pub unsafe fn replace_newest(next: *const Activation) -> *const Activation {
-    CURRENT.replace(next)
-}
-
 /// The thread's activations, newest first.
 ///
 /// # Safety
@@ -126,7 +122,7 @@ pub unsafe fn chain<'a>() -> impl Iterator<Item = &'a Activation> {
         next = activation.previous.get();
         Some(activation)
     });
-    links.filter(|activation| !activation.base)
+    links.filter(|activation| activation.kind != Kind::FiberOfHost)
 }
 
 /// The newest activation, if it is on the stack that is in use. Async-signal-safe.
@@ -135,104 +131,233 @@ pub unsafe fn chain<'a>() -> impl Iterator<Item = &'a Activation> {
 /// S9: as [`chain`].
 pub unsafe fn newest_on_stack<'a>() -> Option<&'a Activation> {
     // SAFETY: S9, a non-null link points into a frame that has not returned, or into the future that is being polled.
-    unsafe { CURRENT.get().as_ref() }.filter(|newest| !newest.base)
+    unsafe { CURRENT.get().as_ref() }.filter(|newest| newest.kind != Kind::FiberOfHost)
 }
 
-/// The base of the fiber that runs, and how many guests it has entered, if that is none or one.
-pub fn base_of_newest<'a>() -> Option<(&'a Activation, usize)> {
-    // SAFETY: S9, a non-null link points into a frame that has not returned, or into the future that is being polled.
+/// The link with which the fiber that runs begins, and how many guests it has entered, if that is none or one.
+pub fn beginning_of_fiber<'a>() -> Option<(&'a Activation, usize)> {
+    // SAFETY: S9, a non-null link points into a frame that has not returned, or to the upper end of a fiber that runs.
     unsafe {
         let newest = newest().as_ref()?;
-        if newest.base {
-            return Some((newest, 0));
+        match newest.kind {
+            Kind::FiberOfHost => return Some((newest, 0)),
+            Kind::FiberOfGuest => return Some((newest, 1)),
+            Kind::Guest => {}
         }
-        newest.previous.get().as_ref().filter(|previous| previous.base).map(|base| (base, 1))
+        let previous = newest.previous.get().as_ref()?;
+        (previous.kind == Kind::FiberOfHost).then_some((previous, 1))
     }
 }
 
-/// Enters compiled code with what `run` makes of a new activation: a call of one of `arch::enter…`, from the conversion of
-/// its arguments to that of its results; or nothing, if the guest was left or never entered, for a reason that is pending.
+/// Enters compiled code by `run`, which is given a new activation: a call of one of `arch::enter…`, from the conversion of its
+/// arguments on; `None` says that they have none, for a reason that is pending. `finish` converts its result.
 ///
 /// # Safety
 /// S1, S2: `store` is pinned and no Rust reference into it is alive. S7, S8: `run` enters a function of that store with
-/// the arguments that it takes, at most once, and owns nothing meanwhile.
+/// the arguments that it takes, at most once, and owns nothing meanwhile. `finish` may use the store.
 ///
 /// # Errors
 /// The pending reason.
 #[inline]
-pub unsafe fn enter<R>(store: NonNull<VmStore>, run: impl FnOnce(*mut Activation) -> Option<R>) -> Result<R> {
-    // SAFETY: S1, S2, by the caller's promise.
-    if unsafe { (*store.as_ptr()).watches.any() } {
-        // SAFETY: S1, S2, by the caller's promise.
-        unsafe { border::before_guest(store).map_err(|pending| pending.into_error(store.as_ref()))? };
-    }
-    let mut activation = MaybeUninit::uninit();
+pub unsafe fn enter<N: Copy, R>(
+    store: NonNull<VmStore>,
+    run: impl FnOnce(*mut Activation) -> Option<N>,
+    finish: impl FnOnce(N) -> R,
+) -> Result<R> {
+    let mut activation = MaybeUninit::<Activation>::uninit();
     let link = activation.as_mut_ptr();
-    // SAFETY: S9, it is unlinked by `end`; what came after it was unlinked before. S1, S2: when that is asked to be settled,
-    // compiled code has been left.
+    // SAFETY: S9, it is unlinked by `end`; what came after it was unlinked before. S1, S2: by the caller's promise.
     unsafe {
-        begin(link, store);
-        let result = run(link);
-        match (end(link), result) {
-            (true, Some(result)) => Ok(result),
-            (_, None) => {
+        prepare(store)?;
+        begin(link, store, Kind::Guest);
+        let native = run(link);
+        conclude(store, end(link), native, finish)
+    }
+}
+
+/// Tells those who watch the border that a guest will be entered.
+///
+/// # Safety
+/// S1, S2: nobody else uses the store.
+///
+/// # Errors
+/// When it must not be.
+#[inline]
+pub unsafe fn prepare(store: NonNull<VmStore>) -> Result<()> {
+    // SAFETY: S1, S2, by the caller's promise.
+    unsafe {
+        if (*store.as_ptr()).watches.any() {
+            border::before_guest(store).map_err(|pending| pending.into_error(store.as_ref()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes and links an activation, and sets the stack limit.
+///
+/// # Safety
+/// S1, S2: nobody else uses the store. S9: the activation is on the stack that the guest will run on, and stays there until
+/// [`end`].
+#[inline]
+pub unsafe fn begin(link: *mut Activation, store: NonNull<VmStore>, kind: Kind) {
+    // SAFETY: S9, by the caller's promise.
+    unsafe {
+        (&raw mut (*link).store).write(store);
+        (&raw mut (*link).kind).write(kind);
+        make(link);
+    }
+}
+
+/// What comes of a stay in compiled code that has ended so, with this result; without one, it did not begin, for a reason that
+/// is pending.
+///
+/// # Safety
+/// S1, S2: compiled code of the store has been left, and nobody else uses the store.
+///
+/// # Errors
+/// The pending reason.
+#[inline]
+pub unsafe fn conclude<N, R>(
+    store: NonNull<VmStore>,
+    end: End,
+    native: Option<N>,
+    finish: impl FnOnce(N) -> R,
+) -> Result<R> {
+    // SAFETY: S1, S2: by the caller's promise.
+    unsafe {
+        match (end, native) {
+            (End::Quiet, Some(native)) => Ok(finish(native)),
+            // What it returned is an object's reference perhaps, which has to be known when others are told.
+            (End::Watched, Some(native)) => {
+                let result = finish(native);
+                settle(store, false).map(|()| result)
+            }
+            _ => {
                 settle(store, true).and_then(|()| bail!("a guest was left without a reason; this is a bug in hotfoot"))
             }
-            (false, Some(result)) => settle(store, false).map(|()| result),
         }
     }
 }
 
-/// Makes and links an activation, and sets the stack limit. Not inlined, so that nothing keeps the address of this thread's
-/// variable: when the guest is left, this may be another thread.
+/// How a stay in compiled code ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum End {
+    /// It returned, and nobody watches the border.
+    Quiet,
+    /// It returned.
+    Watched,
+    /// It was left.
+    Left,
+}
+
+/// What [`begin`] does where store and kind are known. Not inlined, so that nothing keeps the address of this thread's variable:
+/// when the guest is left, this may be another thread.
 ///
 /// # Safety
-/// S1, S2: nobody else uses the store. S9: the activation stays where it is until [`end`].
+/// As [`begin`].
 #[inline(never)]
-unsafe fn begin(link: *mut Activation, store: NonNull<VmStore>) {
+unsafe fn make(link: *mut Activation) {
     // SAFETY: S1, S2, by the caller's promise; S9, a non-null link is alive.
-    unsafe {
-        let previous = CURRENT.get();
-        link.write(Activation::new(store, previous, false));
-        let store = store.as_ptr();
-        let ctx = &raw mut (*store).ctx;
+    CURRENT.with(|newest| unsafe {
+        let (store, kind) = ((*link).store, (*link).kind);
+        let previous = newest.get();
+        let ctx = &raw mut (*store.as_ptr()).ctx;
+        let mut outer = (0, (0, 0));
+        let mut limit = None;
         if previous.is_null() {
             // Nobody further out needs what the context says of the last stay in compiled code; samples must not take it
             // for one of this.
             (*ctx).last_exit_fp = 0;
-            (*ctx).stack_limit = arch::stack_pointer().saturating_sub((*store).max_wasm_stack());
         } else {
-            (*link).outer_limit = (*ctx).stack_limit;
-            (*link).outer_exit = ((*ctx).last_exit_fp, (*ctx).last_exit_pc);
-            (*ctx).stack_limit = if (*previous).base {
-                arch::stack_pointer().saturating_sub((*store).max_wasm_stack())
-            } else {
+            outer = ((*ctx).stack_limit, ((*ctx).last_exit_fp, (*ctx).last_exit_pc));
+            if kind == Kind::Guest && (*previous).kind != Kind::FiberOfHost {
                 // One allowance serves the whole thread, whatever stores it goes through, so that recursion through the
                 // host is bounded too.
-                (*(*previous).store.as_ptr()).ctx.stack_limit
-            };
+                limit = Some((*(*previous).store.as_ptr()).ctx.stack_limit);
+            }
         }
-        CURRENT.set(link);
-    }
+        (*ctx).stack_limit = match limit {
+            Some(limit) => limit,
+            None => (link as usize).saturating_sub((*store.as_ptr()).max_wasm_stack()),
+        };
+        link.write(Activation {
+            entry_sp: 0,
+            caller: VmStore::host_context(store),
+            left: false,
+            kind,
+            previous: Cell::new(previous),
+            store,
+            outer_limit: outer.0,
+            outer_exit: outer.1,
+            fault: Cell::new(None),
+        });
+        newest.set(link);
+    });
 }
 
-/// Unlinks an activation; true if nobody watches the border. Not inlined, as [`begin`].
+/// Unlinks an activation. Not inlined, as [`make`].
 ///
 /// # Safety
 /// S9: the activation is the thread's newest.
 #[inline(never)]
-unsafe fn end(link: *const Activation) -> bool {
+pub unsafe fn end(link: *const Activation) -> End {
     // SAFETY: S1, the store is alive and nobody else uses it; S9, by the caller's promise.
-    unsafe {
+    CURRENT.with(|newest| unsafe {
         let previous = (*link).previous.get();
-        CURRENT.set(previous);
+        newest.set(previous);
         let store = (*link).store.as_ptr();
         if !previous.is_null() {
             (*store).ctx.stack_limit = (*link).outer_limit;
             ((*store).ctx.last_exit_fp, (*store).ctx.last_exit_pc) = (*link).outer_exit;
         }
+        if (*link).left {
+            return End::Left;
+        }
         // A host function may have asked to watch.
-        !(*store).watches.any()
+        if (*store).watches.any() { End::Watched } else { End::Quiet }
+    })
+}
+
+/// What is a fiber's, while it is suspended.
+#[derive(Copy, Clone)]
+pub struct Aside {
+    newest: *const Activation,
+    limit: usize,
+    exit: (usize, usize),
+}
+
+/// Takes the activations of a fiber that was suspended, of which this is the first, out of the thread's chain.
+///
+/// # Safety
+/// S9, S15: the fiber was suspended on this thread, since it was begun or [`put_back`]. S1: its store is not borrowed.
+#[inline(never)]
+pub unsafe fn set_aside(first: *const Activation) -> Aside {
+    // SAFETY: S1, S9: by the caller's promise.
+    unsafe {
+        let newest = CURRENT.replace((*first).previous.get());
+        let ctx = &raw mut (*(*first).store.as_ptr()).ctx;
+        let aside = Aside { newest, limit: (*ctx).stack_limit, exit: ((*ctx).last_exit_fp, (*ctx).last_exit_pc) };
+        (*ctx).stack_limit = (*first).outer_limit;
+        ((*ctx).last_exit_fp, (*ctx).last_exit_pc) = (*first).outer_exit;
+        aside
+    }
+}
+
+/// Puts the activations of a suspended fiber into this thread's chain, before it goes on.
+///
+/// # Safety
+/// S9, S15: the fiber is suspended, and its activations were [`set_aside`]. S1: its store is not borrowed.
+#[inline(never)]
+pub unsafe fn put_back(first: *mut Activation, aside: Aside) {
+    // SAFETY: S1, S9: by the caller's promise.
+    unsafe {
+        (*first).previous.set(CURRENT.replace(aside.newest));
+        let ctx = &raw mut (*(*first).store.as_ptr()).ctx;
+        (*first).outer_limit = (*ctx).stack_limit;
+        (*first).outer_exit = ((*ctx).last_exit_fp, (*ctx).last_exit_pc);
+        (*ctx).stack_limit = aside.limit;
+        ((*ctx).last_exit_fp, (*ctx).last_exit_pc) = aside.exit;
     }
 }
 

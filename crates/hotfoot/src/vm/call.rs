@@ -7,15 +7,16 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::Poll;
 
 use anyhow::{Result, ensure};
-use hotfoot_abi::vmctx::{VmContext, VmHostContext};
+use hotfoot_abi::vmctx::{VmContext, VmFuncRef, VmHostContext};
 use hotfoot_artifact::{RefType, ValType};
 
-use super::activation;
+use super::activation::{self, Activation, Kind};
 use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmResults};
-use super::fiber;
+use super::fiber::{self, Fiber, Hosted, Run};
 use super::gc::holds_objects;
 use super::growth;
 use super::instance::ImportValue;
@@ -23,10 +24,11 @@ use super::pre::Member;
 use super::registers::is_native;
 use super::slot::Slot;
 use super::snapshot::Snapshot;
-use super::store::{FuncPtr, GlobalPtr, VmStore};
+use super::store::{FuncPtr, GlobalPtr, StoreId, VmStore};
 use super::sys::arch;
 use super::trap::Pending;
 use crate::engine::Engine;
+use crate::externs::check_store;
 use crate::module::Module;
 use crate::value::Val;
 
@@ -63,10 +65,11 @@ unsafe fn call_slots_from(
     if !func.entry.is_null() {
         // SAFETY: S1, S2, S7: by the caller's promise; a wasm function's entry is its type's trampoline.
         return unsafe {
-            activation::enter(store, |link| {
+            let run = |link| {
                 arch::enter(func.entry, func.vmctx, VmStore::host_context(store), func.code, slots.cast(), link);
-                (!(*link).is_left()).then_some(())
-            })
+                Some(())
+            };
+            activation::enter(store, run, |()| ())
         };
     }
     let callee: *mut VmHostContext = func.vmctx.cast();
@@ -154,6 +157,113 @@ impl<P: WasmParams, R: WasmResults> TypedHandle<P, R> {
         );
         Ok(TypedHandle { func, types: PhantomData })
     }
+
+    /// Whether the function is a guest's that can be called without a trampoline.
+    #[inline]
+    fn is_native(self, store: &VmStore) -> bool {
+        // SAFETY: S3, a function reference lives as long as its store, which is borrowed.
+        let is_guest = || unsafe { !self.func.as_non_null().as_ref().entry.is_null() };
+        // Fuel is passed by trampolines only.
+        let fits = const { is_native(P::SHAPE, R::COUNT) };
+        fits && is_guest() && !store.consumes_fuel()
+    }
+
+    /// Calls it; nothing if an argument does not fit, which is pending then.
+    ///
+    /// # Safety
+    /// As [`WasmParams::call_in_registers`]; S2: nobody else uses the store.
+    #[inline]
+    unsafe fn enter(
+        self,
+        store: NonNull<VmStore>,
+        params: P,
+        link: *mut Activation,
+        enter: unsafe extern "C" fn(*const VmFuncRef, *mut Activation),
+    ) -> Option<R::Native> {
+        // SAFETY: S2, S7, S8, by the caller's promise; short borrows, none while the guest runs.
+        unsafe {
+            let func = self.func.as_non_null().as_ptr();
+            let entered = params.call_in_registers::<R>(store.as_ref(), func, link, enter);
+            entered.map_err(|error| (*store.as_ptr()).set_pending(Pending::Error(error, Vec::new()))).ok()
+        }
+    }
+}
+
+/// A call of a function whose type was checked before, that may run on a fiber.
+pub struct TypedCall<P, R> {
+    handle: TypedHandle<P, R>,
+    params: P,
+    store: StoreId,
+}
+
+impl<P: WasmParams, R: WasmResults> TypedCall<P, R> {
+    /// Of a function of this store.
+    pub fn new(store: StoreId, handle: TypedHandle<P, R>, params: P) -> TypedCall<P, R> {
+        TypedCall { handle, params, store }
+    }
+}
+
+// A guest that can be called without a trampoline is entered on the fiber's stack as on any other: nothing else is on it. So one
+// that is not suspended costs hardly more than on its caller's stack.
+impl<T: 'static, P: WasmParams, R: WasmResults> Run<T> for TypedCall<P, R> {
+    type Output = R;
+
+    #[inline]
+    fn run(self, mut store: StoreContextMut<'_, T>) -> Result<R> {
+        check_store(self.store, store.vm());
+        call_typed(store, self.handle, self.params)
+    }
+
+    #[inline]
+    unsafe fn start(self, mut store: StoreContextMut<'_, T>, fiber: &mut Option<Fiber<R>>) -> Poll<Result<R>> {
+        check_store(self.store, store.vm());
+        if !self.handle.is_native(store.vm()) {
+            let call = Hosted(move |store: StoreContextMut<'_, T>| call_typed(store, self.handle, self.params));
+            // SAFETY: S2, S15, by the caller's promise.
+            return unsafe { call.start(store, fiber) };
+        }
+        let (link, store) = (fiber::first_link(fiber), store.pointer());
+        // SAFETY: S1, S2, S7, S9, S15: as in `call_typed`, with the upper end of a stack that nobody uses.
+        unsafe {
+            if let Err(error) = activation::prepare(store) {
+                return Poll::Ready(Err(error));
+            }
+            activation::begin(link, store, Kind::FiberOfGuest);
+            let enter = const { arch::enter_on_fiber(P::SHAPE.words()) };
+            let native = self.handle.enter(store, self.params, link, enter);
+            end_of_poll(fiber, native)
+        }
+    }
+
+    unsafe fn go_on(fiber: &mut Option<Fiber<R>>) -> Poll<Result<R>> {
+        let link = fiber::first_link(fiber);
+        // SAFETY: S7, S15, by the caller's promise: the guest returns by this switch, or is suspended again.
+        unsafe {
+            if (*link).kind() != Kind::FiberOfGuest {
+                return fiber::go_on_hosted(fiber);
+            }
+            let switch: unsafe extern "C" fn(*mut usize) -> R::Native =
+                std::mem::transmute(arch::switch_stacks as unsafe extern "C" fn(*mut usize));
+            let native = switch(Activation::other_stack(link));
+            end_of_poll(fiber, Some(native))
+        }
+    }
+}
+
+/// What comes of a guest on a fiber of its own, that has ended or was suspended. The stack is given back before the result is made,
+/// so that this is written where it stays.
+///
+/// # Safety
+/// S15: it is of these types, and was entered or continued just now.
+#[inline]
+unsafe fn end_of_poll<R: WasmResults>(fiber: &mut Option<Fiber<R>>, native: Option<R::Native>) -> Poll<Result<R>> {
+    // SAFETY: S1, S2, S9, S15: by the caller's promise.
+    unsafe {
+        let store = (*fiber::first_link(fiber)).store();
+        let Some(end) = fiber::stop(fiber) else { return Poll::Pending };
+        *fiber = None;
+        Poll::Ready(activation::conclude(store, end, native, |native| R::from_native(&mut *store.as_ptr(), native)))
+    }
 }
 
 /// Calls a function whose type was checked before.
@@ -165,25 +275,14 @@ pub fn call_typed<T, P: WasmParams, R: WasmResults>(
     handle: TypedHandle<P, R>,
     params: P,
 ) -> Result<R> {
-    // SAFETY: S3, a function reference lives as long as its store, which is borrowed.
-    let reference = unsafe { handle.func.as_non_null().as_ref() };
-    // Fuel is passed by trampolines only.
-    if const { is_native(P::SHAPE, R::COUNT) } && !reference.entry.is_null() && !store.vm().consumes_fuel() {
+    if handle.is_native(store.vm()) {
         let store = store.pointer();
         // SAFETY: S1, S2, only a raw pointer to the store is alive but for short borrows; S7, the types were compared when
         // the handle was made.
         return unsafe {
-            activation::enter(store, |link| {
-                let result =
-                    match params.call_in_registers::<R>(store.as_ref(), handle.func.as_non_null().as_ptr(), link) {
-                        Ok(result) => result,
-                        Err(error) => {
-                            (*store.as_ptr()).set_pending(Pending::Error(error, Vec::new()));
-                            return None;
-                        }
-                    };
-                (!(*link).is_left()).then(|| R::from_native(&mut *store.as_ptr(), result))
-            })
+            let enter = const { arch::enter_with_stack(P::SHAPE.words()) };
+            let run = |link| handle.enter(store, params, link, enter);
+            activation::enter(store, run, |result| R::from_native(&mut *store.as_ptr(), result))
         };
     }
     const { assert!(P::COUNT <= INLINE_SLOTS && R::COUNT <= INLINE_SLOTS) };

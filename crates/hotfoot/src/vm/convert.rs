@@ -1,4 +1,4 @@
-//! Values as they cross between host and compiled code: Rust types and [`Val`] to registers and slots, and back.
+//! Values as they cross between host and compiled code: Rust types to registers and slots, and back.
 //!
 //! The traits here are what makes host functions and typed calls type-safe (S7): what a Rust type gives as its `Abi`, in
 //! a register or a slot, is what its `valtype()` says.
@@ -6,80 +6,38 @@
 use std::ptr::NonNull;
 
 use anyhow::{Result, ensure};
-use hotfoot_abi::vmctx::{VmContext, VmFuncRef};
+use hotfoot_abi::vmctx::{VmContext, VmFuncRef, VmHostContext};
 use hotfoot_artifact::{HeapType, RefType, ValType};
 
 use super::activation::Activation;
 use super::hostcall::{self, Caller, HostFunc};
-use super::registers::{Abi, Shape};
+use super::registers::{Abi, NativeResult, Shape};
 use super::slot::Slot;
 use super::store::{FuncPtr, VmStore};
 use super::sys::arch;
 use crate::func::Func;
 use crate::i31::I31;
 use crate::rooting::{GcRef, Rooted};
-use crate::value::{V128, Val};
-
-impl Val {
-    /// The value as it crosses to compiled code.
-    ///
-    /// # Errors
-    /// When it is a reference of another store.
-    pub(super) fn to_slot(self, store: &VmStore) -> Result<Slot> {
-        Ok(match self {
-            Val::I32(value) => Slot::from_u32(value as u32),
-            Val::I64(value) => Slot::from_u64(value as u64),
-            Val::F32(bits) => Slot::from_u32(bits),
-            Val::F64(bits) => Slot::from_u64(bits),
-            Val::V128(value) => Slot::from_u128(value.as_u128()),
-            Val::FuncRef(func) => Slot::from_u64(func_to_abi(func.as_ref(), store)?),
-            Val::ExternRef(reference) => Slot::from_u32(reference_to_abi(reference.as_ref(), store)?),
-            Val::ExnRef(reference) => Slot::from_u32(reference_to_abi(reference.as_ref(), store)?),
-            Val::AnyRef(reference) => Slot::from_u32(reference_to_abi(reference.as_ref(), store)?),
-        })
-    }
-
-    /// The value that compiled code left.
-    ///
-    /// # Safety
-    /// S7: the slot holds a value of this type; a reference is of this store.
-    pub(super) unsafe fn from_slot(store: &mut VmStore, slot: Slot, ty: ValType) -> Val {
-        match ty {
-            ValType::I32 => Val::I32(slot.as_u32() as i32),
-            ValType::I64 => Val::I64(slot.as_u64() as i64),
-            ValType::F32 => Val::F32(slot.as_u32()),
-            ValType::F64 => Val::F64(slot.as_u64()),
-            ValType::V128 => Val::V128(V128::from(slot.as_u128())),
-            ValType::Ref(reference) => match reference.heap.top() {
-                HeapType::Func => {
-                    Val::FuncRef(FuncPtr::from_raw(slot.as_u64()).map(|func| Func::from_parts(store.id(), func)))
-                }
-                HeapType::Extern => Val::ExternRef(reference_from_abi(store, slot.as_u32())),
-                HeapType::Exn => Val::ExnRef(reference_from_abi(store, slot.as_u32())),
-                _ => Val::AnyRef(reference_from_abi(store, slot.as_u32())),
-            },
-        }
-    }
-}
+use crate::value::V128;
 
 #[inline]
-fn func_to_abi(func: Option<&Func>, store: &VmStore) -> Result<u64> {
+pub(super) fn func_to_abi(func: Option<&Func>, store: &VmStore) -> Result<u64> {
     let Some(func) = func else { return Ok(0) };
     ensure!(func.store_id() == store.id(), "a function of another store was used");
     Ok(func.pointer().to_raw())
 }
 
 #[inline]
-fn func_from_abi(store: &VmStore, raw: u64) -> Option<Func> {
+pub(super) fn func_from_abi(store: &VmStore, raw: u64) -> Option<Func> {
     FuncPtr::from_raw(raw).map(|func| Func::from_parts(store.id(), func))
 }
 
-fn reference_to_abi<R: GcRef>(reference: Option<&Rooted<R>>, store: &VmStore) -> Result<u32> {
+pub(super) fn reference_to_abi<R: GcRef>(reference: Option<&Rooted<R>>, store: &VmStore) -> Result<u32> {
     let Some(reference) = reference else { return Ok(0) };
     store.reference(reference.root())
 }
 
-fn reference_from_abi<R: GcRef>(store: &mut VmStore, reference: u32) -> Option<Rooted<R>> {
+pub(super) fn reference_from_abi<R: GcRef>(store: &mut VmStore, reference: u32) -> Option<Rooted<R>> {
     (reference != 0).then(|| Rooted::from_root(store.root(reference)))
 }
 
@@ -265,7 +223,7 @@ pub unsafe trait WasmParams: Send + Sized + 'static {
 
     /// As results of a C function, if there are not several.
     #[doc(hidden)]
-    type Native: Copy;
+    type Native: NativeResult;
 
     /// Their types.
     #[doc(hidden)]
@@ -300,17 +258,19 @@ pub unsafe trait WasmParams: Send + Sized + 'static {
     #[doc(hidden)]
     unsafe fn from_native(store: &mut VmStore, result: Self::Native) -> Self;
 
-    /// Calls a function of a guest with the values in registers.
+    /// Calls a function of a guest with the values in registers, by what `arch::enter_with_stack` or `arch::enter_on_fiber` gives for
+    /// the words of `SHAPE`.
     ///
     /// # Safety
-    /// S1, S2, S7, S8: as `arch::enter_with_stack` asks, of a function that takes these types, and returns `R`'s, of which
-    /// there are not several.
+    /// S1, S2, S7, S8, S15: as these ask, of a function that takes these types, and returns `R`'s, of which there are not
+    /// several.
     #[doc(hidden)]
     unsafe fn call_in_registers<R: WasmResults>(
         self,
         store: &VmStore,
         func: *const VmFuncRef,
         activation: *mut Activation,
+        enter: unsafe extern "C" fn(*const VmFuncRef, *mut Activation),
     ) -> Result<R::Native>;
 
     /// The C function that takes these values in registers and calls a host function of type `F`.
@@ -335,31 +295,63 @@ macro_rules! in_registers {
             store: &VmStore,
             func: *const VmFuncRef,
             activation: *mut Activation,
+            enter: unsafe extern "C" fn(*const VmFuncRef, *mut Activation),
         ) -> Result<R::Native> {
             type Enter<R $(, $A)*> = unsafe extern "C" fn(*const VmFuncRef, *mut Activation $(, $A)*) -> R;
             let $take = self;
-            $(let $A = $A.into_abi(store)?;)*
-            let enter = const { arch::enter_with_stack(Self::SHAPE.words()) };
+            $(let $A = $A.into_abi(store)?.to_argument();)*
             // SAFETY: S7, S8, by the caller's promise; `arch` passes on registers and words on the stack as they are.
             unsafe {
-                let enter: Enter<R::Native $(, $A::Abi)*> = std::mem::transmute(enter);
+                let enter: Enter<R::Native $(, <$A::Abi as Abi>::Argument)*> = std::mem::transmute(enter);
                 Ok(enter(func, activation $(, $A)*))
             }
         }
 
         fn thunk<T: 'static, R: WasmRet, F: Fn(Caller<'_, T>, Self) -> R>() -> *const u8 {
+            /// For a store that watches the border.
+            #[cold]
+            #[inline(never)]
+            unsafe extern "C" fn watched<R: NativeResult $(, $A: WasmTy)*>(
+                callee: NonNull<VmHostContext>,
+                caller: NonNull<VmContext>
+                $(, $A: $A::Abi)*
+            ) -> R {
+                let mut slots = [$($A.to_slot(),)* Slot::default()];
+                // SAFETY: S7, S8, S10: as the thunk below; there is a slot for each argument, and for one result.
+                unsafe { hostcall::call_slots(callee, caller, &mut slots) }
+            }
+            #[inline(always)]
             unsafe extern "C" fn thunk<T: 'static, R: WasmRet, F: Fn(Caller<'_, T>, $P) -> R $(, $A: WasmTy)*>(
                 callee: NonNull<HostFunc<F>>,
                 caller: NonNull<VmContext>
                 $(, $A: $A::Abi)*
             ) -> R::NativeResult {
                 // SAFETY: S7, S10: called by a guest, with a function of this type, by way of its context.
-                unsafe { hostcall::call_native(callee, caller, |store: &mut VmStore| {
-                    $(let $A = <$A as WasmTy>::from_abi(store, $A);)*
-                    $make
-                }) }
+                unsafe {
+                    if hostcall::is_watched(caller) {
+                        return watched::<R::NativeResult $(, $A)*>(callee.cast(), caller $(, $A)*);
+                    }
+                    hostcall::call_native(callee, caller, |store: &mut VmStore| {
+                        $(let $A = <$A as WasmTy>::from_abi(store, $A);)*
+                        $make
+                    })
+                }
             }
-            thunk::<T, R, F $(, $A)*> as *const u8
+            /// As `thunk`, with arguments on the stack.
+            unsafe extern "C" fn framed<T: 'static, R: WasmRet, F: Fn(Caller<'_, T>, $P) -> R $(, $A: WasmTy)*>(
+                _frame: arch::HostEntryFrame,
+                callee: NonNull<HostFunc<F>>,
+                caller: NonNull<VmContext>
+                $(, $A: $A::Abi)*
+            ) -> R::NativeResult {
+                // SAFETY: S7, S10: as `thunk`.
+                unsafe { thunk::<T, R, F $(, $A)*>(callee, caller $(, $A)*) }
+            }
+            if const { Self::SHAPE.words() == 0 } {
+                thunk::<T, R, F $(, $A)*> as *const u8
+            } else {
+                framed::<T, R, F $(, $A)*> as *const u8
+            }
         }
     };
 }
@@ -419,7 +411,7 @@ pub unsafe trait WasmRet: Sized {
 
     /// The result of a C function.
     #[doc(hidden)]
-    type NativeResult: Copy;
+    type NativeResult: NativeResult;
 
     /// The types of the results.
     #[doc(hidden)]

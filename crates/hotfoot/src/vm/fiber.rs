@@ -1,14 +1,17 @@
 //! Fibers: guests on stacks of their own, so that a call can be suspended while a host function waits.
 //!
 //! ```text
-//!  poll ──switch──▶ fiber's stack: base · f · guest · host function ── block_on(future)
-//!    ▲                                                                   │ polls the future; when it is pending:
-//!    └──────────────────────────────switch───────────────────────────────┘
+//!  poll ──enter──▶ fiber's stack: task · guest · host function ── block_on(future)
+//!    ▲                                                              │ polls the future; when it is pending:
+//!    └────────────────────────────switch────────────────────────────┘
 //! ```
 //!
 //! The activations of a fiber are part of the chain of the thread on which it runs right now, and of none while it is
-//! suspended: [`switch`] links them, below a *base* that says on which fiber they are. A future may be polled by
-//! different threads, so nothing here or below remembers a thread-local address across a switch.
+//! suspended. The first lies in the *base*, at the upper end of the stack, and says on which fiber they are. A future may be
+//! polled by different threads, so nothing here or below remembers a thread-local address across a switch.
+//!
+//! Most calls are never suspended, so what suspending takes is done when it happens. A fiber of a *guest* has no Rust frame
+//! below it: [`Run::start`] enters it as if it were on the caller's stack. A fiber of the *host* runs a function of ours.
 //!
 //! A future that is dropped before it is done resumes its fiber once more, cancelled: what waits fails, the guest is left
 //! as by a trap, and host functions return through their frames. No stack is thrown away with something on it.
@@ -17,7 +20,6 @@
 //! host function is below them on the fiber ([`Asker`]); so what is on a suspended stack is ours, the guest's, or a future
 //! that can be sent.
 
-use std::cell::UnsafeCell;
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -27,25 +29,40 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
-use corosensei::stack::DefaultStack;
-use corosensei::{Coroutine, CoroutineResult, Yielder};
 use hotfoot_abi::trap::TrapCode;
 
-use super::activation::{self, Activation};
+use super::activation::{self, Activation, Aside, End, Kind};
 use super::border::Watches;
 use super::context::StoreContextMut;
+use super::stacks::Stack;
 use super::store::VmStore;
+use super::sys::arch;
+use super::sys::signal::Thread;
+use crate::store::AsContextMut;
 
-/// The oldest link of a fiber in the chain of activations, and how the fiber is suspended.
+/// The first link of a fiber in the chain of activations, and how the fiber is suspended.
 #[repr(C)]
 pub struct Base {
     activation: Activation,
-    yielder: *const Yielder<(), ()>,
     /// Of the poll that is going on.
     context: *mut Context<'static>,
+    /// The thread on which guests of the store ran before that.
+    thread: Option<Thread>,
+    /// Whether it was, and not continued since.
+    suspended: bool,
     cancelled: bool,
     /// Host functions that the host called, on this fiber, and that have not returned.
     host_calls: usize,
+    /// What is the fiber's, while it is suspended.
+    aside: Aside,
+}
+
+/// What lies at the upper end of a fiber's stack. Reached by pointer from both stacks, never by both at once.
+#[repr(C)]
+struct Task<R> {
+    base: Base,
+    /// What comes of the host's function.
+    result: Option<thread::Result<Result<R>>>,
 }
 
 /// Who wants to wait. What it waits below must be ours: nobody else's frames can be suspended.
@@ -72,224 +89,307 @@ impl Asker {
     }
 }
 
-/// What a fiber runs and what comes of it. Reached by pointer from both stacks, never by both at once.
-struct Task<F, R> {
-    base: Base,
+/// What may run on a fiber of a store whose data is a `T`.
+pub trait Run<T: 'static>: Sized {
+    /// What comes of it.
+    type Output;
+
+    /// Runs on the caller's stack.
+    fn run(self, store: StoreContextMut<'_, T>) -> Result<Self::Output>;
+
+    /// Starts on a fiber, which is kept as long as it is suspended: then this is pending.
+    ///
+    /// # Safety
+    /// S15: nobody uses the fiber; its base is written, but for the activation. S2: the store is that of the fiber.
+    unsafe fn start(
+        self,
+        store: StoreContextMut<'_, T>,
+        fiber: &mut Option<Fiber<Self::Output>>,
+    ) -> Poll<Result<Self::Output>>;
+
+    /// Continues; pending if the fiber is suspended again.
+    ///
+    /// # Safety
+    /// S15: the fiber is one that this started, which is suspended, and whose activations were put back.
+    unsafe fn go_on(fiber: &mut Option<Fiber<Self::Output>>) -> Poll<Result<Self::Output>>;
+}
+
+/// A stack with what runs on it.
+pub struct Fiber<R> {
+    /// Only taken when this is dropped.
+    stack: Option<Stack>,
+    task: *mut Task<R>,
+    store: NonNull<VmStore>,
+}
+
+// SAFETY: S15, what is on a suspended stack can be sent.
+unsafe impl<R: Send> Send for Fiber<R> {}
+
+impl<R> Drop for Fiber<R> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: S2, the store is borrowed by the future that this belongs to.
+        unsafe { (*self.store.as_ptr()).give_fiber_stack(self.stack.take()) };
+    }
+}
+
+/// A call that may run on a fiber, as a future.
+struct Call<S: AsContextMut, F: Run<S::Data>> {
+    store: S,
+    /// Until the first poll.
     function: Option<F>,
-    result: Option<thread::Result<R>>,
-}
-
-/// The part of a store that belongs to a stack, while another stack runs.
-#[derive(Copy, Clone)]
-struct Suspended {
-    newest: *const Activation,
-    limit: usize,
-    exit: (usize, usize),
-}
-
-/// A call on a fiber, as a future.
-struct OnFiber<'a, T: 'static, F, R> {
-    store: StoreContextMut<'a, T>,
-    task: UnsafeCell<Task<F, R>>,
-    fiber: Option<Coroutine<(), (), (), DefaultStack>>,
-    suspended: Suspended,
+    /// From the first poll on, if it did not end.
+    fiber: Option<Fiber<F::Output>>,
+    /// The store is borrowed, from the first poll on.
     _pinned: PhantomPinned,
 }
 
-// SAFETY: S15, what is on a suspended stack can be sent; the raw pointers lead into this future, which is pinned, and into
-// the store, which it borrows exclusively.
-unsafe impl<T: Send, F: Send, R: Send> Send for OnFiber<'_, T, F, R> {}
-
-/// Runs `function`, on a fiber if anything in this store can suspend a call.
-///
-/// # Errors
-/// When there is no stack for the fiber.
-pub async fn run<T: 'static, R>(
-    mut store: StoreContextMut<'_, T>,
-    function: impl FnOnce(StoreContextMut<'_, T>) -> R,
-) -> Result<R> {
-    if !store.vm().may_suspend() {
-        return Ok(function(store));
-    }
-    OnFiber::new(store, function).await
+/// Runs a function of ours, on a fiber if anything in this store can suspend a call. Fails also when there is no stack for it.
+pub fn run<T: 'static, R>(
+    store: StoreContextMut<'_, T>,
+    function: impl FnOnce(StoreContextMut<'_, T>) -> Result<R>,
+) -> impl Future<Output = Result<R>> {
+    call(store, Hosted(function))
 }
 
-impl<'a, T: 'static, F, R> OnFiber<'a, T, F, R>
-where
-    F: FnOnce(StoreContextMut<'_, T>) -> R,
-{
-    /// A future that runs `function` on a fiber when it is first polled.
-    fn new(store: StoreContextMut<'a, T>, function: F) -> OnFiber<'a, T, F, R> {
-        let activation = Activation::base(store.pointer());
-        let base = Base { activation, yielder: ptr::null(), context: ptr::null_mut(), cancelled: false, host_calls: 0 };
-        let task = Task { base, function: Some(function), result: None };
-        let suspended = Suspended { newest: ptr::null(), limit: 0, exit: (0, 0) };
-        OnFiber { store, task: UnsafeCell::new(task), fiber: None, suspended, _pinned: PhantomPinned }
-    }
-
-    /// Gives the fiber a stack.
-    fn start(&mut self) -> Result<()> {
-        let stack = self.store.vm().take_fiber_stack()?;
-        let task: *mut () = self.task.get().cast();
-        let run: unsafe fn(*mut (), &Yielder<(), ()>) = run_task::<T, F, R>;
-        // Guests that wait further out are found by way of where they left compiled code.
-        let ctx = &self.store.vm().ctx;
-        self.suspended.exit = (ctx.last_exit_fp, ctx.last_exit_pc);
-        // SAFETY: S15, takes an address; there is no fiber yet that could use the task.
-        self.suspended.newest = unsafe { &raw const (*self.task.get()).base.activation };
-        let fiber = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
-            // SAFETY: S15, the task lies in the future that owns this fiber and does not move; dropping it ends the fiber.
-            unsafe { run(task, yielder) }
-        });
-        self.fiber = Some(fiber);
-        Ok(())
-    }
-
-    /// Lets the fiber run until it is suspended; true if it has ended.
-    fn resume(&mut self, context: *mut Context<'static>) -> bool {
-        let store = self.store.pointer();
-        let Some(fiber) = &mut self.fiber else { return true };
-        // SAFETY: S15, the fiber is suspended, so nobody else uses the task.
-        let base = unsafe {
-            let base = &raw mut (*self.task.get()).base;
-            (*base).context = context;
-            base
-        };
-        // SAFETY: S2, S15: the store is borrowed by this future, and the fiber is suspended.
-        let ended = unsafe { switch(store, base, &mut self.suspended, || fiber.resume(())) };
-        if matches!(ended, CoroutineResult::Yield(())) {
-            return false;
-        }
-        if let Some(fiber) = self.fiber.take() {
-            self.store.vm().give_fiber_stack(fiber.into_stack());
-        }
-        true
-    }
+/// As [`run`], for what knows how.
+#[inline]
+pub fn call<S: AsContextMut, F: Run<S::Data>>(store: S, function: F) -> impl Future<Output = Result<F::Output>> {
+    Call { store, function: Some(function), fiber: None, _pinned: PhantomPinned }
 }
 
-impl<T: 'static, F, R> Future for OnFiber<'_, T, F, R>
-where
-    F: FnOnce(StoreContextMut<'_, T>) -> R,
-{
-    type Output = Result<R>;
+impl<S: AsContextMut, F: Run<S::Data>> Future for Call<S, F> {
+    type Output = Result<F::Output>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<F::Output>> {
         // SAFETY: S15, nothing is moved out of what is pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        if this.fiber.is_none() {
-            // SAFETY: S15, there is no fiber that could use the task.
-            if unsafe { (*this.task.get()).function.is_none() } {
-                return Poll::Ready(Err(anyhow::anyhow!("a call was polled again after it had ended")));
-            }
-            if let Err(error) = this.start() {
-                return Poll::Ready(Err(error));
-            }
-        }
-        if !this.resume(ptr::from_mut(context).cast()) {
-            return Poll::Pending;
-        }
-        // SAFETY: S15, the fiber has ended.
-        match unsafe { (*this.task.get()).result.take() } {
-            Some(Ok(result)) => Poll::Ready(Ok(result)),
-            Some(Err(panic)) => resume_unwind(panic),
-            None => Poll::Ready(Err(anyhow::anyhow!("a fiber ended without a result; this is a bug in hotfoot"))),
-        }
-    }
-}
-
-impl<T: 'static, F, R> Drop for OnFiber<'_, T, F, R> {
-    fn drop(&mut self) {
-        let Some(fiber) = &mut self.fiber else { return };
-        let store = self.store.pointer();
-        // SAFETY: S15, the fiber is suspended, so nobody else uses the task.
-        let base = unsafe {
-            let base = &raw mut (*self.task.get()).base;
-            (*base).cancelled = true;
-            (*base).context = ptr::null_mut();
-            base
+        let Some(function) = this.function.take() else {
+            // SAFETY: S15, the fiber was started by an `F`; S2, the store is borrowed.
+            return unsafe { go_on::<S::Data, F>(&mut this.fiber, ptr::from_mut(context).cast()) };
         };
-        let watches = self.store.vm().watches;
-        self.store.vm().watches.set(Watches::CANCELLED);
-        // A host function that waits again is told again, so this ends.
-        // SAFETY: S2, S15: the store is borrowed by this future, and the fiber is suspended.
-        while unsafe { switch(store, base, &mut self.suspended, || fiber.resume(())) } == CoroutineResult::Yield(()) {}
-        self.store.vm().watches.restore(Watches::CANCELLED, watches);
-        if let Some(fiber) = self.fiber.take() {
-            self.store.vm().give_fiber_stack(fiber.into_stack());
+        let mut store = this.store.as_context_mut();
+        if !store.vm().may_suspend() {
+            return Poll::Ready(function.run(store));
+        }
+        match store.vm().take_fiber_stack() {
+            Ok(stack) => start(store, function, stack, context, &mut this.fiber),
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 }
 
-/// The first function on a fiber.
+impl<S: AsContextMut, F: Run<S::Data>> Drop for Call<S, F> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.fiber.is_some() {
+            // SAFETY: S15, the fiber is suspended, and was started by an `F`; S2, the store is borrowed.
+            unsafe { cancel::<S::Data, F>(&mut self.fiber) };
+        }
+    }
+}
+
+/// Starts a fiber, and keeps it if it is suspended.
+#[inline]
+fn start<T: 'static, F: Run<T>>(
+    mut store: StoreContextMut<'_, T>,
+    function: F,
+    stack: Stack,
+    context: &mut Context<'_>,
+    kept: &mut Option<Fiber<F::Output>>,
+) -> Poll<Result<F::Output>> {
+    let task: *mut Task<F::Output> = stack.place().as_ptr();
+    let mut fiber = Some(Fiber { stack: Some(stack), task, store: store.pointer() });
+    // SAFETY: S15, nobody uses the stack; the activation is written by who starts.
+    unsafe {
+        let base = &raw mut (*task).base;
+        (&raw mut (*base).context).write(ptr::from_mut(context).cast());
+        (&raw mut (*base).thread).write(store.vm().interruptible.begin_on_thread());
+        (&raw mut (*base).suspended).write(false);
+        (&raw mut (*base).cancelled).write(false);
+        (&raw mut (*base).host_calls).write(0);
+    }
+    // SAFETY: S2, S15: as above.
+    let outcome = unsafe { function.start(store, &mut fiber) };
+    if outcome.is_pending() {
+        *kept = fiber;
+    }
+    outcome
+}
+
+/// Continues what an `F` started, if it did not end.
 ///
 /// # Safety
-/// S15: the task is one of these types, lies where it is until the fiber has ended, and is used by nobody else while the
-/// fiber runs. S2: the store is borrowed exclusively by the future that the task belongs to.
-unsafe fn run_task<T: 'static, F, R>(task: *mut (), yielder: &Yielder<(), ()>)
+/// S15: the fiber was started so, and is suspended and set aside. S2: its future has borrowed the store.
+#[cold]
+unsafe fn go_on<T: 'static, F: Run<T>>(
+    kept: &mut Option<Fiber<F::Output>>,
+    context: *mut Context<'static>,
+) -> Poll<Result<F::Output>> {
+    let Some(fiber) = kept else {
+        return Poll::Ready(Err(anyhow::anyhow!("a call was polled again after it had ended")));
+    };
+    // SAFETY: S2, S9, S15: by the caller's promise.
+    unsafe {
+        let base: *mut Base = fiber.task.cast();
+        (*base).context = context;
+        (*base).thread = (*fiber.store.as_ptr()).interruptible.begin_on_thread();
+        (*base).suspended = false;
+        activation::put_back(base.cast(), (*base).aside);
+        F::go_on(kept)
+    }
+}
+
+/// Lets what an `F` started end, because its future is dropped.
+///
+/// # Safety
+/// As [`go_on`].
+#[cold]
+unsafe fn cancel<T: 'static, F: Run<T>>(kept: &mut Option<Fiber<F::Output>>) {
+    let Some(fiber) = kept else { return };
+    // SAFETY: S2, S9, S15: by the caller's promise; short borrows, none while the fiber runs.
+    unsafe {
+        let store = fiber.store.as_ptr();
+        let watches = (*store).watches;
+        (*store).watches.set(Watches::CANCELLED);
+        (*fiber.task).base.cancelled = true;
+        // What comes of it, or a panic of a host function, is nobody's.
+        drop(catch_unwind(AssertUnwindSafe(|| {
+            // A host function that waits again is told again, so this ends.
+            while go_on::<T, F>(kept, ptr::null_mut()).is_pending() {}
+        })));
+        (*store).watches.restore(Watches::CANCELLED, watches);
+    }
+}
+
+/// The first link of a fiber.
+#[inline]
+pub fn first_link<R>(fiber: &Option<Fiber<R>>) -> *mut Activation {
+    fiber.as_ref().map_or(ptr::null_mut(), |fiber| fiber.task.cast())
+}
+
+/// What a fiber that ran until now leaves to be done for it: how it ended, or nothing if it was suspended.
+///
+/// # Safety
+/// S9, S15: there is one, it was started or continued just now on this thread. S2: nobody has borrowed the store.
+#[inline]
+pub unsafe fn stop<R>(fiber: &Option<Fiber<R>>) -> Option<End> {
+    // SAFETY: S2, S9, S15: by the caller's promise.
+    unsafe {
+        let base: *mut Base = first_link(fiber).cast();
+        let store = (*base).activation.store();
+        (*store.as_ptr()).interruptible.end_on_thread((*base).thread);
+        if (*base).suspended {
+            (*base).aside = activation::set_aside(base.cast());
+            return None;
+        }
+        Some(activation::end(base.cast()))
+    }
+}
+
+/// What the host wants to run, with Rust frames on the fiber's stack.
+pub struct Hosted<F>(pub F);
+
+/// What starts a [`Hosted`], as long as it is started.
+struct Start<F, R> {
+    function: Option<F>,
+    task: *mut Task<R>,
+}
+
+impl<T: 'static, R, F> Run<T> for Hosted<F>
 where
-    F: FnOnce(StoreContextMut<'_, T>) -> R,
+    F: FnOnce(StoreContextMut<'_, T>) -> Result<R>,
 {
-    let task: *mut Task<F, R> = task.cast();
+    type Output = R;
+
+    #[inline]
+    fn run(self, store: StoreContextMut<'_, T>) -> Result<R> {
+        (self.0)(store)
+    }
+
+    unsafe fn start(self, store: StoreContextMut<'_, T>, fiber: &mut Option<Fiber<R>>) -> Poll<Result<R>> {
+        let task: *mut Task<R> = first_link(fiber).cast();
+        let mut start = Start { function: Some(self.0), task };
+        // SAFETY: S9, S15: by the caller's promise; what is started is taken before anything is suspended.
+        unsafe {
+            (&raw mut (*task).result).write(None);
+            activation::begin(task.cast(), store.pointer(), Kind::FiberOfHost);
+            let other = Activation::other_stack(task.cast());
+            arch::call_on_stack(other, task.cast(), run_hosted::<T, F, R>, (&raw mut start).cast());
+            end_of_poll(fiber)
+        }
+    }
+
+    unsafe fn go_on(fiber: &mut Option<Fiber<R>>) -> Poll<Result<R>> {
+        // SAFETY: S15, by the caller's promise.
+        unsafe { go_on_hosted(fiber) }
+    }
+}
+
+/// The first function on a fiber of the host's.
+///
+/// # Safety
+/// S15: given a [`Start`] of these types, whose task is at the upper end of the stack, and is used by nobody else while the fiber
+/// runs. S2: the store is borrowed exclusively by the future that the task belongs to.
+unsafe extern "C" fn run_hosted<T: 'static, F, R>(start: *mut u8)
+where
+    F: FnOnce(StoreContextMut<'_, T>) -> Result<R>,
+{
     // SAFETY: S15, S2, S10: by the caller's promise.
     unsafe {
-        (*task).base.yielder = yielder;
+        let start: *mut Start<F, R> = start.cast();
+        let task = (*start).task;
         let store = StoreContextMut::<T>::from_pointer((*task).base.activation.store());
-        if let Some(function) = (*task).function.take() {
+        if let Some(function) = (*start).function.take() {
             (*task).result = Some(catch_unwind(AssertUnwindSafe(|| function(store))));
         }
     }
 }
 
-/// Runs what continues a fiber, with the fiber's activations in this thread's chain and its part of the store in place.
+/// Continues a fiber of the host's.
 ///
 /// # Safety
-/// S2, S15: nobody else uses the store; `base` and `suspended` are of a fiber of its that is suspended, which
-/// `resume` continues.
-#[inline(never)]
-unsafe fn switch<R>(
-    store: NonNull<VmStore>,
-    base: *mut Base,
-    suspended: &mut Suspended,
-    resume: impl FnOnce() -> R,
-) -> R {
-    // SAFETY: S9, S15: by the caller's promise; short borrows, none while the fiber runs.
+/// As [`Run::go_on`]; a [`Hosted`] was started.
+pub unsafe fn go_on_hosted<R>(fiber: &mut Option<Fiber<R>>) -> Poll<Result<R>> {
+    // SAFETY: S15, by the caller's promise.
     unsafe {
-        let outer = exchange(store, *suspended);
-        (*base).activation.link(outer.newest);
-        let thread = (*store.as_ptr()).interruptible.begin_on_thread();
-        let result = resume();
-        (*store.as_ptr()).interruptible.end_on_thread(thread);
-        *suspended = exchange(store, outer);
-        result
+        arch::switch_stacks(Activation::other_stack(first_link(fiber)));
+        end_of_poll(fiber)
     }
 }
 
-/// Puts one stack's part of a store in place, and returns the other's.
+/// What comes of a fiber of the host's, that has ended or was suspended.
 ///
 /// # Safety
-/// S9: the activations are alive and will be until they are replaced again.
-unsafe fn exchange(store: NonNull<VmStore>, next: Suspended) -> Suspended {
-    // SAFETY: S1, S2: by the callers of `switch`.
-    unsafe {
-        let ctx = &raw mut (*store.as_ptr()).ctx;
-        let newest = activation::replace_newest(next.newest);
-        let last = Suspended { newest, limit: (*ctx).stack_limit, exit: ((*ctx).last_exit_fp, (*ctx).last_exit_pc) };
-        (*ctx).stack_limit = next.limit;
-        ((*ctx).last_exit_fp, (*ctx).last_exit_pc) = next.exit;
-        last
-    }
+/// S15: it was started or continued just now.
+unsafe fn end_of_poll<R>(fiber: &mut Option<Fiber<R>>) -> Poll<Result<R>> {
+    // SAFETY: S9, S15: by the caller's promise.
+    let result = unsafe {
+        if stop(fiber).is_none() {
+            return Poll::Pending;
+        }
+        let task: *mut Task<R> = first_link(fiber).cast();
+        (*task).result.take()
+    };
+    *fiber = None;
+    Poll::Ready(match result {
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => resume_unwind(panic),
+        None => Err(anyhow::anyhow!("a fiber ended without a result; this is a bug in hotfoot")),
+    })
 }
 
 /// The base of the fiber that runs, with how many guests it has entered, if that is not several.
 fn newest_base() -> Option<(*mut Base, usize)> {
-    let (base, guests) = activation::base_of_newest()?;
+    let (base, guests) = activation::beginning_of_fiber()?;
     Some((ptr::from_ref(base).cast_mut().cast(), guests))
 }
 
 /// The fiber on which someone may wait.
 fn current(store: NonNull<VmStore>, asker: Asker) -> Result<*mut Base> {
     let base = newest_base().filter(|(base, guests)| {
-        // SAFETY: S15, the base lies in a future that is being polled.
+        // SAFETY: S15, the base is that of the fiber that runs.
         unsafe { (**base).activation.store() == store && Some(guests + (**base).host_calls) == asker.calls() }
     });
     let (base, _) = base.context(
@@ -304,7 +404,7 @@ fn current(store: NonNull<VmStore>, asker: Asker) -> Result<*mut Base> {
 #[inline]
 pub fn host_call<R>(function: impl FnOnce() -> R) -> R {
     let Some((base, _)) = newest_base() else { return function() };
-    // SAFETY: S15, the base lies in a future that is polled until the fiber has ended; short borrows.
+    // SAFETY: S15, the base is there until the fiber has ended; short borrows.
     unsafe {
         (*base).host_calls += 1;
         let result = function();
@@ -325,7 +425,7 @@ pub unsafe fn block_on<F: Future + ?Sized>(
 ) -> Result<F::Output> {
     let base = current(store, asker)?;
     loop {
-        // SAFETY: S15, the base lies in a future that is being polled, with this context.
+        // SAFETY: S15, the base is that of the fiber that runs, in a poll with this context.
         unsafe {
             if !(*base).cancelled
                 && let Poll::Ready(output) = future.as_mut().poll(&mut *(*base).context)
@@ -386,10 +486,11 @@ pub unsafe fn yield_now(store: NonNull<VmStore>) -> Result<()> {
 /// S15: the base of the fiber that runs.
 #[inline(never)]
 unsafe fn suspend(base: *mut Base) -> Result<()> {
-    // SAFETY: S15, by the caller's promise; the yielder is of the fiber's own stack.
+    // SAFETY: S15, by the caller's promise; the other stack is that of the poll.
     unsafe {
         if !(*base).cancelled {
-            (*(*base).yielder).suspend(());
+            (*base).suspended = true;
+            arch::switch_stacks(Activation::other_stack(base.cast()));
         }
         if (*base).cancelled {
             bail!("the future of the call was dropped before the call had ended");
@@ -400,19 +501,22 @@ unsafe fn suspend(base: *mut Base) -> Result<()> {
 
 impl VmStore {
     /// Whether anything in this store can suspend a call.
+    #[inline]
     fn may_suspend(&self) -> bool {
         self.engine().stacks().are_wanted() || self.watches.has(Watches::YIELDS)
     }
 
-    fn take_fiber_stack(&mut self) -> Result<DefaultStack> {
-        if let Some(stack) = self.idle_stack.take() {
-            return Ok(stack);
+    #[inline]
+    fn take_fiber_stack(&mut self) -> Result<Stack> {
+        match self.idle_stack.take() {
+            Some(stack) => Ok(stack),
+            None => self.engine().stacks().take(self.engine().config()),
         }
-        self.engine().stacks().take(self.engine().config())
     }
 
-    fn give_fiber_stack(&mut self, stack: DefaultStack) {
-        if let Some(other) = self.idle_stack.replace(stack) {
+    #[inline]
+    fn give_fiber_stack(&mut self, stack: Option<Stack>) {
+        if let Some(other) = std::mem::replace(&mut self.idle_stack, stack) {
             self.engine().stacks().give(other);
         }
     }

@@ -34,7 +34,7 @@ use super::context::StoreContextMut;
 use super::convert::{WasmParams, WasmRet};
 use super::exception;
 use super::fiber::{self, Asker};
-use super::registers::is_native;
+use super::registers::{NativeResult, is_native};
 use super::slot::Slot;
 use super::store::VmStore;
 use super::sys::arch;
@@ -243,9 +243,9 @@ where
 /// S1, S2: `caller` is the context of the guest, or host, that called and now waits.
 #[inline]
 unsafe fn guard(caller: NonNull<VmContext>, body: impl FnOnce() -> Result<()>) -> bool {
-    // SAFETY: S1, a context's store pointer is never null; S2, by the caller's promise: short borrows, none while others run.
+    // SAFETY: S1, S2, by the caller's promise: short borrows, none while others run.
     unsafe {
-        let store = NonNull::new_unchecked(caller.as_ref().store.cast::<VmStore>());
+        let store = store_of(caller);
         (*store.as_ptr()).host_was_seen = true;
         let scope = store.as_ref().enter_scope();
         if (*store.as_ptr()).watches.any() && !cross(store, scope) {
@@ -309,12 +309,24 @@ unsafe fn end_call(store: NonNull<VmStore>, scope: usize, outcome: thread::Resul
     false
 }
 
-/// Calls a host function with what `load` makes of its arguments; if it fails, the guest that called is left.
+/// Whether the store of a context watches the border.
+///
+/// # Safety
+/// S1, S2: the context is alive, and nobody has borrowed the store.
+#[inline(always)]
+pub(super) unsafe fn is_watched(caller: NonNull<VmContext>) -> bool {
+    // SAFETY: S1, S2, by the caller's promise.
+    unsafe { (*store_of(caller).as_ptr()).watches.any() }
+}
+
+/// Calls a host function with what `load` makes of its arguments, for a store that does not watch the border; if it fails, the
+/// guest that called is left. What is rare is done by functions that return where this would, so that this keeps no register for
+/// them.
 ///
 /// # Safety
 /// S3, S10: as in [`typed_thunk`]. S7: `load` gives the parameters of the function's type. S8: called by a thunk that owns
 /// nothing and that a guest called through `arch::host_entry`, which recorded where the guest stands.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn call_native<T, P, R, F>(
     callee: NonNull<HostFunc<F>>,
     caller: NonNull<VmContext>,
@@ -325,22 +337,77 @@ where
     R: WasmRet,
     F: Fn(Caller<'_, T>, P) -> R,
 {
-    // SAFETY: S3, S7, S8, S10: by the caller's promise.
+    // SAFETY: S1, S2, S3, S7, S8, S10: by the caller's promise; short borrows, none while the function runs.
     unsafe {
+        let store = store_of(caller);
+        (*store.as_ptr()).host_was_seen = true;
+        let scope = store.as_ref().enter_scope();
         // Beside what catches panics: that packs what it returns, and reading a whole that was just written in parts stalls.
         let mut result = MaybeUninit::uninit();
-        let succeeded = guard(caller, || {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut call = Caller::new(caller);
             let params = load(call.store.vm());
             let results = (callee.as_ref().func)(call, params);
             result.write(results.into_native_result(StoreContextMut::<T>::from_caller(caller).vm())?);
             Ok(())
-        });
-        if !succeeded {
+        }));
+        if !matches!(outcome, Ok(Ok(()))) {
+            settle(store, scope, outcome);
             exception::raise(caller.as_ptr());
         }
-        result.assume_init()
+        let result = result.assume_init();
+        // The function may have made handles, or changed what is watched.
+        if store.as_ref().enter_scope() != scope || is_watched(caller) {
+            return settle_with(caller, scope, result);
+        }
+        result
     }
+}
+
+/// Ends a call that succeeded, and returns its result.
+///
+/// # Safety
+/// As [`call_native`]; `scope` is that of the call.
+#[cold]
+#[inline(never)]
+unsafe fn settle_with<R: NativeResult>(caller: NonNull<VmContext>, scope: usize, result: R) -> R {
+    // SAFETY: S1, S2, S8: by the caller's promise.
+    unsafe {
+        if !settle(store_of(caller), scope, Ok(Ok(()))) {
+            exception::raise(caller.as_ptr());
+        }
+    }
+    result
+}
+
+/// Calls a host function with its arguments in slots, of which there is one more than that; if it fails, the guest that called is
+/// left.
+///
+/// # Safety
+/// S3: the context is that of a host function; S7, the slots hold its arguments. S8: as [`call_native`].
+pub(super) unsafe fn call_slots<R: NativeResult>(
+    callee: NonNull<VmHostContext>,
+    caller: NonNull<VmContext>,
+    slots: &mut [Slot],
+) -> R {
+    // SAFETY: S3, S7, S8, S10: by the caller's promise.
+    unsafe {
+        let thunk: Thunk = std::mem::transmute(callee.as_ref().host);
+        if thunk(callee.as_ptr(), caller, slots.as_mut_ptr(), slots.len()) == 0 {
+            exception::raise(caller.as_ptr());
+        }
+        R::load(slots.as_ptr())
+    }
+}
+
+/// The store of a context.
+///
+/// # Safety
+/// S1: the context is alive.
+#[inline(always)]
+unsafe fn store_of(caller: NonNull<VmContext>) -> NonNull<VmStore> {
+    // SAFETY: S1, a context's store pointer is never null.
+    unsafe { NonNull::new_unchecked(caller.as_ref().store.cast()) }
 }
 
 unsafe extern "C" fn typed_thunk<T, P, R, F>(

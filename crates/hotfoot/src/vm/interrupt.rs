@@ -111,6 +111,12 @@ impl Interrupt {
         }
     }
 
+    /// Registers another thread, or none, and returns which one was.
+    #[inline(never)]
+    fn replace_thread(&self, thread: Option<Thread>) -> Option<Thread> {
+        std::mem::replace(&mut *lock(&self.thread), thread)
+    }
+
     /// Signals the thread; false if no guest runs.
     fn signal(&self) -> bool {
         let thread = lock(&self.thread);
@@ -241,6 +247,7 @@ impl Interruptible {
         unsafe { self.shared.load(Ordering::Relaxed).as_ref() }.is_some_and(Interrupt::is_requested)
     }
 
+    #[inline]
     fn shared(&self) -> Option<&Interrupt> {
         // SAFETY: S14, as above.
         unsafe { self.shared.load(Ordering::Relaxed).as_ref() }
@@ -279,15 +286,17 @@ impl Interruptible {
     }
 
     /// A fiber continues on this thread: its guests are signalled here. Returns which thread was registered before.
+    #[inline]
     pub fn begin_on_thread(&self) -> Option<Thread> {
         let shared = self.shared().filter(|_| self.depth > 0)?;
-        lock(&shared.thread).replace(Thread::current())
+        shared.replace_thread(Some(Thread::current()))
     }
 
     /// The fiber is suspended, or has ended.
+    #[inline]
     pub fn end_on_thread(&self, before: Option<Thread>) {
         if let Some(shared) = self.shared() {
-            *lock(&shared.thread) = before;
+            shared.replace_thread(before);
         }
     }
 

@@ -22,9 +22,16 @@ pub enum Register {
 ///
 /// # Safety
 /// S7: in the C convention it is passed in such a register, and all bits that compiled code can leave there are valid.
-pub unsafe trait Abi: Copy {
+pub unsafe trait Abi: NativeResult {
     /// The kind of register.
     const REGISTER: Register;
+
+    /// As an argument: a whole word where it may be put on the stack, because part of one that was written cannot be read as a
+    /// whole at once.
+    type Argument: Copy;
+
+    /// The value as an argument.
+    fn to_argument(self) -> Self::Argument;
 
     /// The value in a slot.
     fn to_slot(self) -> Slot;
@@ -33,11 +40,36 @@ pub unsafe trait Abi: Copy {
     fn from_slot(slot: Slot) -> Self;
 }
 
+/// What a C function returns where compiled code expects the results of a function type with one at most.
+///
+/// # Safety
+/// S7: as [`Abi`], or nothing.
+pub unsafe trait NativeResult: Copy {
+    /// The result that slots hold.
+    ///
+    /// # Safety
+    /// S7: they hold one of this type.
+    unsafe fn load(slots: *const Slot) -> Self;
+}
+
+// SAFETY: S7, no result.
+unsafe impl NativeResult for () {
+    #[inline]
+    unsafe fn load(_slots: *const Slot) {}
+}
+
 macro_rules! abi {
-    ($($ty:ty, $register:expr, $value:ident => $to:expr, $slot:ident => $from:expr;)*) => {$(
+    ($($ty:ty as $argument:ty, $register:expr, $value:ident => $to:expr, $slot:ident => $from:expr;)*) => {$(
         // SAFETY: S7, a number, of which any bits are valid.
         unsafe impl Abi for $ty {
             const REGISTER: Register = $register;
+
+            type Argument = $argument;
+
+            #[inline]
+            fn to_argument(self) -> $argument {
+                self.into()
+            }
 
             #[inline]
             fn to_slot(self) -> Slot {
@@ -50,15 +82,24 @@ macro_rules! abi {
                 $from
             }
         }
+
+        // SAFETY: S7, as an `Abi`.
+        unsafe impl NativeResult for $ty {
+            #[inline]
+            unsafe fn load(slots: *const Slot) -> Self {
+                // SAFETY: S7, by the caller's promise.
+                Self::from_slot(unsafe { slots.read() })
+            }
+        }
     )*};
 }
 
 abi! {
-    u32, Register::Integer, value => Slot::from_u32(value), slot => slot.as_u32();
-    u64, Register::Integer, value => Slot::from_u64(value), slot => slot.as_u64();
-    f32, Register::Float { is_word: true }, value => Slot::from_u32(value.to_bits()), slot => f32::from_bits(slot.as_u32());
-    f64, Register::Float { is_word: true }, value => Slot::from_u64(value.to_bits()), slot => f64::from_bits(slot.as_u64());
-    arch::Vector, Register::Float { is_word: false }, value => Slot::from_u128(arch::vector_to_bits(value)),
+    u32 as u64, Register::Integer, value => Slot::from_u32(value), slot => slot.as_u32();
+    u64 as u64, Register::Integer, value => Slot::from_u64(value), slot => slot.as_u64();
+    f32 as f32, Register::Float { is_word: true }, value => Slot::from_u32(value.to_bits()), slot => f32::from_bits(slot.as_u32());
+    f64 as f64, Register::Float { is_word: true }, value => Slot::from_u64(value.to_bits()), slot => f64::from_bits(slot.as_u64());
+    arch::Vector as arch::Vector, Register::Float { is_word: false }, value => Slot::from_u128(arch::vector_to_bits(value)),
         slot => arch::vector_from_bits(slot.as_u128());
 }
 

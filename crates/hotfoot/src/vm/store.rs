@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use anyhow::Result;
-use corosensei::stack::DefaultStack;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmStoreContext, VmTable, VmTag};
 use hotfoot_artifact::{MemoryType, TableType};
@@ -41,6 +40,7 @@ use super::memory::MemoryData;
 use super::meter::Tank;
 use super::parking::Waiter;
 use super::sampling::Sampled;
+use super::stacks::Stack;
 use super::table::TableData;
 use super::trap::{self, Pending};
 use crate::engine::Engine;
@@ -140,7 +140,7 @@ pub struct VmStore {
     pub(super) sampled: Sampled,
     pub(super) copying: Copying,
     /// A stack for the next fiber.
-    pub(super) idle_stack: Option<DefaultStack>,
+    pub(super) idle_stack: Option<Stack>,
     code_index: AtomicPtr<CodeIndex>,
     pending: Option<Pending>,
     /// Boxed because they travel: from a shelf to a store and back.

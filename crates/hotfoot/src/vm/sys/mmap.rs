@@ -42,6 +42,19 @@ impl Mmap {
         Ok(Mmap { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len })
     }
 
+    /// Maps a stack of at least so many bytes, with a page below it that nothing can access.
+    pub fn stack(len: usize) -> io::Result<Mmap> {
+        let guard = page::size();
+        let len = len.checked_add(guard).and_then(page::round_up).ok_or(io::ErrorKind::OutOfMemory)?;
+        // Of a stack little is used, so the kernel is to give it small pages.
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
+        // SAFETY: S11, an anonymous mapping at an address that the kernel chooses overlaps nothing of ours.
+        let base = unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::empty(), flags)? };
+        let mut stack = Mmap { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len };
+        stack.make_writable(guard..len)?;
+        Ok(stack)
+    }
+
     /// Maps a whole file, read-only and private; and how many bytes it has.
     pub fn file(file: &File) -> io::Result<(Mmap, usize)> {
         let size = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;

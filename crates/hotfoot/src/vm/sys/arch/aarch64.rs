@@ -39,22 +39,23 @@ pub const FLOAT_REGISTERS: usize = 8;
 /// Words that are passed on the stack at most, after those in registers: the conventions agree on none.
 pub const MAX_STACK_WORDS: usize = 0;
 
-/// The first part of `enter…`: saves what compiled code does not.
+/// The first part of `enter…`, [`call_on_stack`] and [`switch_stacks`]: saves what compiled code and other stacks do not, and then the stack
+/// pointer, behind the register `$base`.
 macro_rules! save_registers {
-    ($activation:literal) => {
+    ($base:literal) => {
         concat!(
             "stp x29, x30, [sp, #-160]!\nmov x29, sp\n",
             "stp x19, x20, [sp, #16]\nstp x21, x22, [sp, #32]\nstp x23, x24, [sp, #48]\n",
             "stp x25, x26, [sp, #64]\nstp x27, x28, [sp, #80]\n",
             "stp d8, d9, [sp, #96]\nstp d10, d11, [sp, #112]\nstp d12, d13, [sp, #128]\nstp d14, d15, [sp, #144]\n",
             "mov x9, sp\nstr x9, [",
-            $activation,
+            $base,
             ", #{sp}]"
         )
     };
 }
 
-/// The last part of `enter…` and [`unwind`]: restores that, and returns.
+/// The last part of these and of [`unwind`]: restores that, and returns.
 macro_rules! restore_and_return {
     () => {
         concat!(
@@ -125,6 +126,42 @@ pub const fn enter_with_stack(_words: usize) -> unsafe extern "C" fn(*const VmFu
     enter_with_registers
 }
 
+/// As [`enter_with_registers`], on the stack whose upper end the activation is. May return when something below goes back with
+/// [`switch_stacks`]; then the result means nothing, and that of the next `switch_stacks` does.
+///
+/// # Safety
+/// As [`enter_with_registers`], and S15: nobody uses the stack below the activation.
+#[unsafe(naked)]
+unsafe extern "C" fn enter_on_fiber_with_registers(func: *const VmFuncRef, activation: *mut Activation) {
+    naked_asm!(
+        save_registers!("x1"),
+        // Where a walk over frames ends.
+        "mov x29, x1",
+        "mov sp, x1",
+        "mov x7, x5",
+        "mov x6, x4",
+        "mov x5, x3",
+        "mov x4, x2",
+        "ldr x9, [x0, #{code}]",
+        "ldr x3, [x1, #{caller}]",
+        "ldr x2, [x0, #{vmctx}]",
+        "blr x9",
+        "mov x0, x2",
+        "ldr x9, [x29, #{sp}]",
+        "mov sp, x9",
+        restore_and_return!(),
+        sp = const Activation::ENTRY_SP_OFFSET,
+        caller = const Activation::CALLER_OFFSET,
+        code = const offsets::FUNCREF_CODE,
+        vmctx = const offsets::FUNCREF_VMCTX,
+    )
+}
+
+/// How a function is entered on a fiber; no words can be on the stack.
+pub const fn enter_on_fiber(_words: usize) -> unsafe extern "C" fn(*const VmFuncRef, *mut Activation) {
+    enter_on_fiber_with_registers
+}
+
 /// Leaves compiled code: `enter…` of this activation returns, with a result that means nothing, and the activation says so.
 ///
 /// # Safety
@@ -141,6 +178,44 @@ pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
         sp = const Activation::ENTRY_SP_OFFSET,
         left = const Activation::LEFT_OFFSET,
     )
+}
+
+/// Calls a function on another stack, whose `top` is a multiple of 16. Returns when that function does, or when something that it
+/// calls goes back with [`switch_stacks`]; meanwhile `other` says where this stack goes on.
+///
+/// # Safety
+/// S15: the stack below `top` is in use by nobody, and has room for what the function does; `other` lives until the function
+/// has returned, and goes with the stack. The function does not unwind.
+#[unsafe(naked)]
+pub unsafe extern "C" fn call_on_stack(
+    other: *mut usize,
+    top: *mut u8,
+    function: unsafe extern "C" fn(*mut u8),
+    argument: *mut u8,
+) {
+    naked_asm!(
+        save_registers!("x0"),
+        "mov x19, x0",
+        "mov sp, x1",
+        "mov x0, x3",
+        // Whoever walks up frames stops here.
+        "mov x29, xzr",
+        "blr x2",
+        "ldr x9, [x19]",
+        "mov sp, x9",
+        restore_and_return!(),
+        sp = const 0,
+    )
+}
+
+/// Goes on with the stack that does not run, of the two that share `other`: returns from what it called last, of this,
+/// [`call_on_stack`] and what [`enter_on_fiber`] gives.
+///
+/// # Safety
+/// S15: `other` is that of a call of the latter two that has not ended; the other stack may run on this thread.
+#[unsafe(naked)]
+pub unsafe extern "C" fn switch_stacks(other: *mut usize) {
+    naked_asm!("ldr x10, [x0]", save_registers!("x0"), "mov sp, x10", restore_and_return!(), sp = const 0)
 }
 
 /// A host function as compiled code calls it: records where the guest stands, as a trampoline does, and calls
@@ -173,6 +248,10 @@ unsafe extern "C" fn host_entry() {
         native = const offset_of!(VmHostContext, native),
     )
 }
+
+/// As on x86-64; here no words can be on the stack.
+#[repr(C)]
+pub struct HostEntryFrame([usize; 4]);
 
 /// [`host_entry`]; no words can be on the stack.
 pub fn host_entry_with_stack(_words: usize) -> *const u8 {
@@ -246,15 +325,6 @@ pub unsafe extern "C" fn compile_and_jump() {
         "br x16",
         resolve = sym lazy::resolve,
     )
-}
-
-/// The current stack pointer, or one a little below the caller's.
-#[inline(always)]
-pub fn stack_pointer() -> usize {
-    let sp: usize;
-    // SAFETY: S9, reads a register.
-    unsafe { std::arch::asm!("mov {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
-    sp
 }
 
 /// Where the interrupted thread was: its program counter and frame pointer.

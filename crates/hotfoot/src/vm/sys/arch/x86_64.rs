@@ -53,18 +53,19 @@ pub const FLOAT_REGISTERS: usize = 8;
 /// Words that are passed on the stack at most, after those in registers.
 pub const MAX_STACK_WORDS: usize = 8;
 
-/// The first part of `enter…`: saves what compiled code does not.
+/// The first part of `enter…`, [`call_on_stack`] and [`switch_stacks`]: saves what compiled code and other stacks do not, and then the stack
+/// pointer, behind the register `$base`.
 macro_rules! save_registers {
-    ($activation:literal) => {
+    ($base:literal) => {
         concat!(
             "push rbp\nmov rbp, rsp\npush rbx\npush r12\npush r13\npush r14\npush r15\nsub rsp, 8\nmov [",
-            $activation,
+            $base,
             " + {sp}], rsp"
         )
     };
 }
 
-/// The last part of `enter…` and [`unwind`]: restores that, and returns.
+/// The last part of these and of [`unwind`]: restores that, and returns.
 macro_rules! restore_and_return {
     () => {
         "add rsp, 8\npop r15\npop r14\npop r13\npop r12\npop rbx\npop rbp\nret"
@@ -157,6 +158,59 @@ pub const fn enter_with_stack(words: usize) -> unsafe extern "C" fn(*const VmFun
     }
 }
 
+/// As [`enter_with_registers`], on the stack whose upper end the activation is, with `PAIRS` times two words of arguments on it. May
+/// return when something below goes back with [`switch_stacks`]; then the result means nothing, and that of the next
+/// `switch_stacks` does.
+///
+/// # Safety
+/// As [`enter_with_registers`], and S15: nobody uses the stack below the activation.
+#[unsafe(naked)]
+unsafe extern "C" fn enter_on_fiber_with_pairs<const PAIRS: usize>(
+    func: *const VmFuncRef,
+    activation: *mut Activation,
+) {
+    naked_asm!(
+        save_registers!("rsi"),
+        "lea r10, [rsp + {bytes} + {frame} + 8]",
+        "mov rbx, rsp",
+        // Where a walk over frames ends.
+        "mov rbp, rsi",
+        "mov rsp, rsi",
+        ".rept {bytes} / 8",
+        "push [r10]",
+        "sub r10, 8",
+        ".endr",
+        "mov rax, [rdi + {code}]",
+        "mov rdi, [rdi + {vmctx}]",
+        "mov rsi, [rsi + {caller}]",
+        "call rax",
+        // Everything waits for the stack pointer, and most often this is still the same poll: then it need not be loaded.
+        "mov rsp, rbx",
+        "cmp rsp, [rbp + {sp}]",
+        "je 2f",
+        "mov rsp, [rbp + {sp}]",
+        "2:",
+        restore_and_return!(),
+        sp = const Activation::ENTRY_SP_OFFSET,
+        caller = const Activation::CALLER_OFFSET,
+        code = const offsets::FUNCREF_CODE,
+        vmctx = const offsets::FUNCREF_VMCTX,
+        frame = const ENTRY_FRAME_OFFSET,
+        bytes = const PAIRS * 16,
+    )
+}
+
+/// How a function with so many words of arguments on the stack is entered on a fiber.
+pub const fn enter_on_fiber(words: usize) -> unsafe extern "C" fn(*const VmFuncRef, *mut Activation) {
+    match words.div_ceil(2) {
+        0 => enter_on_fiber_with_pairs::<0>,
+        1 => enter_on_fiber_with_pairs::<1>,
+        2 => enter_on_fiber_with_pairs::<2>,
+        3 => enter_on_fiber_with_pairs::<3>,
+        _ => enter_on_fiber_with_pairs::<4>,
+    }
+}
+
 /// Leaves compiled code: `enter…` of this activation returns, with a result that means nothing, and the activation says so.
 ///
 /// # Safety
@@ -171,6 +225,43 @@ pub unsafe extern "C" fn unwind(activation: *const Activation) -> ! {
         sp = const Activation::ENTRY_SP_OFFSET,
         left = const Activation::LEFT_OFFSET,
     )
+}
+
+/// Calls a function on another stack, whose `top` is a multiple of 16. Returns when that function does, or when something that it
+/// calls goes back with [`switch_stacks`]; meanwhile `other` says where this stack goes on.
+///
+/// # Safety
+/// S15: the stack below `top` is in use by nobody, and has room for what the function does; `other` lives until the function
+/// has returned, and goes with the stack. The function does not unwind.
+#[unsafe(naked)]
+pub unsafe extern "C" fn call_on_stack(
+    other: *mut usize,
+    top: *mut u8,
+    function: unsafe extern "C" fn(*mut u8),
+    argument: *mut u8,
+) {
+    naked_asm!(
+        save_registers!("rdi"),
+        "mov rbx, rdi",
+        "mov rsp, rsi",
+        "mov rdi, rcx",
+        // Whoever walks up frames stops here.
+        "xor ebp, ebp",
+        "call rdx",
+        "mov rsp, [rbx]",
+        restore_and_return!(),
+        sp = const 0,
+    )
+}
+
+/// Goes on with the stack that does not run, of the two that share `other`: returns from what it called last, of this,
+/// [`call_on_stack`] and what [`enter_on_fiber`] gives.
+///
+/// # Safety
+/// S15: `other` is that of a call of the latter two that has not ended; the other stack may run on this thread.
+#[unsafe(naked)]
+pub unsafe extern "C" fn switch_stacks(other: *mut usize) {
+    naked_asm!("mov rax, [rdi]", save_registers!("rdi"), "mov rsp, rax", restore_and_return!(), sp = const 0)
 }
 
 /// Records where the guest stands that called: what a trampoline out of compiled code does first.
@@ -197,7 +288,12 @@ pub unsafe extern "C" fn host_entry() {
     )
 }
 
-/// As [`host_entry`], with `PAIRS` times two words of arguments on the stack.
+/// What lies between the arguments on the stack and the C function that [`host_entry_with_stack`] leads to: two words to align,
+/// the guest's frame pointer, and its return address. To C it is the first argument on the stack.
+#[repr(C)]
+pub struct HostEntryFrame([usize; 4]);
+
+/// As [`host_entry`], with `PAIRS` times two words of arguments on the stack; they stay where they are, below [`HostEntryFrame`].
 ///
 /// # Safety
 /// As [`host_entry`].
@@ -207,13 +303,9 @@ unsafe extern "C" fn host_entry_with_pairs<const PAIRS: usize>() {
         record_exit!(),
         "push rbp",
         "mov rbp, rsp",
-        // Each push moves the stack pointer to the next word.
-        ".rept {bytes} / 8",
-        "push [rsp + {bytes} + 8]",
-        ".endr",
+        "sub rsp, 16",
         "call [rdi + {native}]",
-        "mov rsp, rbp",
-        "pop rbp",
+        "leave",
         "ret {bytes}",
         store = const offsets::VMCTX_STORE,
         fp = const offsets::STORE_LAST_EXIT_FP,
@@ -319,15 +411,6 @@ pub unsafe extern "C" fn compile_and_jump() {
         "jmp rax",
         resolve = sym lazy::resolve,
     )
-}
-
-/// The current stack pointer, or one a little below the caller's.
-#[inline(always)]
-pub fn stack_pointer() -> usize {
-    let sp: usize;
-    // SAFETY: S9, reads a register.
-    unsafe { std::arch::asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
-    sp
 }
 
 /// Where the interrupted thread was: its program counter and frame pointer.
