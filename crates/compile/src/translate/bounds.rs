@@ -71,6 +71,8 @@ pub(super) struct Preloaded {
     /// How many checks and calls came before.
     checks: u32,
     calls: u32,
+    /// How many calls came before the loop around, if there is one.
+    calls_before_outer: Option<u32>,
 }
 
 /// The largest number that an index can be, as far as a look at the instructions that make it tells.
@@ -189,26 +191,32 @@ impl Translator<'_, '_> {
     /// Loads what checks read of a memory, so that a loop that begins here finds it, see [`Preloaded`].
     pub(super) fn preload(&mut self) -> Preloaded {
         let (checks, calls) = (self.checks, self.calls);
-        let mut loads = SmallVec::new();
-        let Some(memory) = self.env.module.info.memories.first() else { return Preloaded { loads, checks, calls } };
-        let (tunables, shape) = (self.env.tunables, memory.shape());
-        if !tunables.access_needs_no_check(shape, 0, 1) && !self.cold {
-            let len = self.memory_byte_len(0);
-            let base = self.memory_base(0);
-            for value in [len, base] {
-                let dfg = &self.builder.func.dfg;
-                let ValueDef::Result(inst, _) = dfg.value_def(value) else { continue };
-                let is_context = dfg.insts[inst].memflags_data(dfg) == Some(self.access.context);
-                if is_context {
-                    loads.push(inst);
-                }
+        let calls_before_outer = self.calls_before_loop.replace(calls);
+        let mut preloaded = Preloaded { loads: SmallVec::new(), checks, calls, calls_before_outer };
+        let Some(memory) = self.env.module.info.memories.first() else { return preloaded };
+        if self.env.tunables.access_needs_no_check(memory.shape(), 0, 1) || self.cold {
+            return preloaded;
+        }
+        for value in [self.memory_byte_len(0), self.memory_base(0)] {
+            let dfg = &self.builder.func.dfg;
+            let ValueDef::Result(inst, _) = dfg.value_def(value) else { continue };
+            let is_context = dfg.insts[inst].memflags_data(dfg) == Some(self.access.context);
+            if is_context {
+                preloaded.loads.push(inst);
             }
         }
-        Preloaded { loads, checks, calls }
+        preloaded
+    }
+
+    /// Whether the code is in a loop in which nothing was called so far, so that sizes of memories are likely to be in
+    /// registers.
+    pub(super) fn is_in_quiet_loop(&self) -> bool {
+        self.calls_before_loop == Some(self.calls)
     }
 
     /// Ends a loop: takes back what was loaded before it, if nothing in it can use that.
     pub(super) fn end_preloaded(&mut self, preloaded: &Preloaded) {
+        self.calls_before_loop = preloaded.calls_before_outer;
         if preloaded.checks == self.checks || preloaded.calls != self.calls {
             for load in &preloaded.loads {
                 self.builder.func.layout.remove_inst(*load);

@@ -5,7 +5,8 @@
 //! ```text
 //!  none                                    32-bit index, reservation and guard cover every address it can form
 //!  index >= byte_len                       the guard covers offset + size
-//!  index > byte_len - (offset + size)      offset + size fit the memory's smallest size
+//!  index >= byte_len                       single bytes
+//!  index > byte_len - (offset + size)      offset + size fit the memory's smallest size; in loops, which compute it before
 //!  index + (offset + size) > byte_len      otherwise; for 64-bit indices a carry also fails
 //! ```
 //!
@@ -140,9 +141,12 @@ impl Translator<'_, '_> {
         }
         let reach = offset + size;
         let len = self.memory_byte_len(memory);
+        if reach == 1 {
+            return self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
+        }
         let constant = self.iconst(types::I64, reach as i64);
-        if reach <= ty.minimum.saturating_mul(ty.page_size()) {
-            let last = self.builder.ins().isub(len, constant);
+        if reach <= ty.minimum.saturating_mul(ty.page_size()) && (ty.index64 || self.is_in_quiet_loop()) {
+            let last = self.last_index(&ty, len, reach);
             return self.builder.ins().icmp(IntCC::UnsignedGreaterThan, index, last);
         }
         if !ty.index64 {
@@ -152,6 +156,20 @@ impl Translator<'_, '_> {
         let (end, carry) = self.builder.ins().uadd_overflow(index, constant);
         let beyond = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, len);
         self.builder.ins().bor(carry, beyond)
+    }
+
+    /// The last index from which an access that reaches so far stays inside of a memory, which is at least as long.
+    fn last_index(&mut self, ty: &MemoryType, len: Value, reach: u64) -> Value {
+        if ty.index64 {
+            let reach = self.iconst(types::I64, reach as i64);
+            return self.builder.ins().isub(len, reach);
+        }
+        // In 32 bits, which all lengths and the difference fit, but for one length whose lower half is right, too. The code
+        // generator computes a difference of 64 bits again for each use, and an extended one of 32 once, before the loop.
+        let len = self.builder.ins().ireduce(types::I32, len);
+        let reach = self.iconst(types::I32, reach as i64);
+        let last = self.builder.ins().isub(len, reach);
+        self.builder.ins().uextend(types::I64, last)
     }
 
     fn load(&mut self, arg: &MemArg, ty: Type) {

@@ -120,22 +120,18 @@ pub(super) fn calls(op: &Operator<'_>) -> bool {
     )
 }
 
-impl Translator<'_, '_> {
-    /// At the start of a function: looks at the meters if the function calls others.
-    pub(super) fn meter_entry(&mut self, body: &FunctionBody<'_>) -> Result<(), Error> {
-        if !self.env.tunables.consume_fuel && !self.env.tunables.epoch_interruption {
-            return Ok(());
+/// Whether any operator of a function calls one.
+pub(super) fn calls_others(body: &FunctionBody<'_>) -> Result<bool, Error> {
+    let mut operators: OperatorsReader<'_> = body.get_operators_reader()?;
+    while !operators.eof() {
+        if calls(&operators.read()?) {
+            return Ok(true);
         }
-        let mut operators: OperatorsReader<'_> = body.get_operators_reader()?;
-        while !operators.eof() {
-            if calls(&operators.read()?) {
-                self.check_meters();
-                break;
-            }
-        }
-        Ok(())
     }
+    Ok(false)
+}
 
+impl Translator<'_, '_> {
     /// Before an operator that can be reached: notes what it costs.
     pub(super) fn charge(&mut self, op: &Operator<'_>) {
         if !self.env.tunables.consume_fuel {

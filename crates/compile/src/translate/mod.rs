@@ -150,6 +150,8 @@ pub(crate) struct Translator<'a, 'f> {
     /// How many checks of memories were made so far, and how many calls of anything.
     checks: u32,
     calls: u32,
+    /// How many calls came before the innermost loop around.
+    calls_before_loop: Option<u32>,
     /// What is known of the fuel.
     fuel: Fuel,
     /// Fuel on all ways to the head of a loop.
@@ -227,18 +229,24 @@ pub(crate) fn translate(
         proofs: Proofs::default(),
         checks: 0,
         calls: 0,
+        calls_before_loop: None,
         fuel: Fuel::default(),
         fuel_variable: None,
         signatures: buffers.signatures,
         functions: buffers.functions,
         builtins: [None; Builtin::COUNT],
     };
-    translator.check_stack();
+    let tunables = env.tunables;
+    let asks = tunables.consume_fuel || tunables.epoch_interruption || !tunables.signals_based_traps;
+    let is_leaf = asks && !meter::calls_others(body)?;
+    translator.check_stack(is_leaf);
     translator.open_function(ty);
     let mut locals = body.get_locals_reader()?;
     translator.define_arguments(ty, &arguments[hidden..]);
     translator.open_again(body);
-    translator.meter_entry(body)?;
+    if !is_leaf {
+        translator.check_meters();
+    }
     for _ in 0..locals.get_count() {
         let offset = locals.original_position();
         let (count, ty) = locals.read()?;
@@ -428,8 +436,9 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Stops a function whose frame would reach below the store's stack limit.
-    fn check_stack(&mut self) {
+    /// Stops a function whose frame would reach below the store's stack limit. Without signals, one that calls no other may:
+    /// whatever frame is allowed (`driver::MAX_CHECKED_FRAME`) fits what is there below the limit.
+    fn check_stack(&mut self, is_leaf: bool) {
         let store = Offset32::new(offsets::VMCTX_STORE as i32);
         let limit = Offset32::new(offsets::STORE_STACK_LIMIT as i32);
         if self.env.tunables.signals_based_traps {
@@ -440,7 +449,7 @@ impl Translator<'_, '_> {
             let store = func.create_global_value(load(vmctx, store));
             let limit = func.create_global_value(load(store, limit));
             func.stack_limit = Some(limit);
-        } else {
+        } else if !is_leaf {
             let store = self.builder.ins().load(types::I64, self.access.constant, self.vmctx, store);
             let limit = self.builder.ins().load(types::I64, self.access.constant, store, limit);
             let pointer = self.builder.ins().get_stack_pointer(types::I64);
