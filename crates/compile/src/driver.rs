@@ -14,8 +14,9 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{self, ExternalName, Function};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
+use cranelift_codegen::settings::OptLevel;
 use cranelift_codegen::{
-    CodegenError, CompileError, Context, ExceptionContextLoc, Final, FinalizedMachCallSite,
+    CodegenError, CompiledCode, Context, ExceptionContextLoc, Final, FinalizedMachCallSite,
     FinalizedMachExceptionHandler, FinalizedRelocTarget, MachSrcLoc,
 };
 use cranelift_frontend::FunctionBuilderContext;
@@ -25,6 +26,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::decode::{Body, Module};
+use crate::schedule::Scheduler;
 use crate::translate::env::{Env, NAMESPACE_BUILTIN};
 use crate::translate::inline::{InlinedPlace, Inlinees, Shapes, again};
 use crate::translate::{Scratch, translate};
@@ -130,12 +132,20 @@ const FEW_TYPES: usize = 4;
 pub struct Worker {
     context: Context,
     scratch: Scratch,
+    scheduler: Scheduler,
+    registers: regalloc2::Ctx,
     builder: FunctionBuilderContext,
 }
 
 impl Default for Worker {
     fn default() -> Worker {
-        Worker { context: Context::new(), scratch: Scratch::default(), builder: FunctionBuilderContext::new() }
+        Worker {
+            context: Context::new(),
+            scratch: Scratch::default(),
+            scheduler: Scheduler::default(),
+            registers: regalloc2::Ctx::default(),
+            builder: FunctionBuilderContext::new(),
+        }
     }
 }
 
@@ -310,15 +320,13 @@ impl Worker {
 
     fn generate(&mut self, isa: &dyn TargetIsa, name: impl Fn() -> String) -> Result<Code, Error> {
         let failed = |message: String| Error::Codegen { function: name(), message };
-        if let Err(CompileError { inner, func }) = self.context.compile(isa, &mut ControlPlane::default()) {
-            return Err(match inner {
-                CodegenError::CodeTooLarge | CodegenError::ImplLimitExceeded => {
-                    Error::FunctionTooLarge { function: name() }
-                }
-                error => failed(pretty_error(func, error)),
-            });
-        }
-        let compiled = self.context.compiled_code().expect("compilation succeeded");
+        let compiled = match self.code(isa) {
+            Ok(code) => code,
+            Err(CodegenError::CodeTooLarge | CodegenError::ImplLimitExceeded) => {
+                return Err(Error::FunctionTooLarge { function: name() });
+            }
+            Err(error) => return Err(failed(pretty_error(&self.context.func, error))),
+        };
         let buffer = &compiled.buffer;
         let mut relocations = Vec::with_capacity(buffer.relocs().len());
         for reloc in buffer.relocs() {
@@ -348,6 +356,18 @@ impl Worker {
             sets_tables: false,
             uses_heap: false,
         })
+    }
+
+    /// Compiles the function in the context.
+    fn code(&mut self, isa: &dyn TargetIsa) -> Result<CompiledCode, CodegenError> {
+        let Worker { context, scheduler, registers, .. } = self;
+        let control = &mut ControlPlane::default();
+        context.optimize(isa, control)?;
+        if isa.flags().opt_level() != OptLevel::None {
+            scheduler.run(&mut context.func);
+        }
+        let stencil = isa.compile_function(&context.func, &context.domtree, registers, false, control)?;
+        Ok(stencil.apply_params(&context.func.params))
     }
 
     /// Compiles the trampoline of a builtin.

@@ -23,6 +23,7 @@ mod metadata;
 mod observer;
 mod outline;
 mod renew;
+mod schedule;
 mod settings;
 mod tables;
 mod target;
