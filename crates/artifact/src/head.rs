@@ -25,7 +25,7 @@ use crate::section::Section;
 /// Begins the head of every artifact.
 pub const MAGIC: &[u8; 8] = b"hotfoot\0";
 /// Changes whenever an older runtime could misread a newer file or the reverse.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// A secret that both who signs an artifact and who checks it have.
 pub type Key = [u8; 32];

@@ -59,7 +59,8 @@ pub struct Artifact<'a> {
     pub escaping: &'a [U32],
     /// Trampolines of each type.
     pub trampolines: &'a [Trampolines],
-    /// Items of element segments.
+    /// Items of element segments: an imported function, or the count of these and a place among
+    /// the escaping ones, or [`NONE`](crate::NONE) for null.
     pub elements: &'a [U32],
     /// What is known of the code by its addresses.
     pub code: CodeTables<'a>,

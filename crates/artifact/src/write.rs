@@ -11,7 +11,8 @@
 //!  .hotfoot.funcs   [offset u32, len u32]          per defined function: its code   in place
 //!  .hotfoot.ftypes  [type u32]                     per function, imports first      in place
 //!  .hotfoot.refs    [function u32]                 per escaping function, ascending in place
-//!  .hotfoot.elems   [function u32]                 items of element segments        in place
+//!  .hotfoot.elems   [reference u32]                items of element segments: imported function, or the count of these
+//!                                                  and a place in .hotfoot.refs     in place
 //!  .hotfoot.exports [at u32, len u32, kind u32, index u32]   per export, in order   in place
 //!  .hotfoot.byname  [export u32]                   exports, ascending by name       in place
 //!  .hotfoot.traps   [offset u32]                   code offsets that may trap, ascending
@@ -210,7 +211,7 @@ pub struct Tables<'a> {
     pub escaping: &'a [u32],
     /// Trampolines of each type.
     pub trampolines: Vec<Trampolines>,
-    /// Items of element segments that hold functions.
+    /// Items of element segments that hold functions: function indices, or [`NONE`](crate::NONE) for null.
     pub elements: &'a [u32],
     /// In the order of the module.
     pub exports: &'a [Export],
@@ -254,6 +255,18 @@ impl Parts<'_> {
 }
 
 impl Tables<'_> {
+    /// The items of element segments as the places where an instance has references to them, which it need not look for.
+    fn references(&self) -> Vec<u32> {
+        let imported = (self.function_types.len() - self.functions.len()) as u32;
+        let of = |function: &u32| match self.escaping.binary_search(function) {
+            Ok(slot) => imported + slot as u32,
+            Err(_) if *function < imported => *function,
+            // Null, or a function of another list, which an instance then does not have.
+            Err(_) => crate::NONE,
+        };
+        self.elements.iter().map(of).collect()
+    }
+
     /// Adds what is not read when an artifact is loaded.
     fn add(&self, layout: &mut Layout) {
         let mut strings = String::new();
@@ -274,7 +287,7 @@ impl Tables<'_> {
         layout.add(Section::Functions, self.functions.as_bytes());
         layout.add(Section::FunctionTypes, little_endian(self.function_types).as_bytes());
         layout.add(Section::Escaping, little_endian(self.escaping).as_bytes());
-        layout.add(Section::Elements, little_endian(self.elements).as_bytes());
+        layout.add(Section::Elements, little_endian(&self.references()).as_bytes());
         layout.add(Section::Exports, exports.as_bytes());
         layout.add(Section::ExportsByName, little_endian(&by_name).as_bytes());
         layout.add(Section::TrapOffsets, self.code.trap_offsets.as_bytes());

@@ -22,7 +22,7 @@ use crate::decode::Module;
 /// Stretches with fewer zeroes between them become one.
 const GAP_LEN: u64 = 64;
 /// And those with fewer between them than bytes before, up to so many: a few long stretches can be mapped.
-const LONG_GAP_LEN: u64 = PAGE;
+const LONG_GAP_LEN: u64 = 16 * PAGE;
 
 /// A segment whose place is known.
 struct Known {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_abi::vmctx::{INSTANCE_MAGIC, VmContext, VmFuncRef, VmGlobal, VmMemory, VmSharedMemory, VmTable, VmTag};
-use hotfoot_artifact::{DataMode, ElementItems, ElementMode, ModuleInfo, NONE};
+use hotfoot_artifact::{DataMode, ElementItems, ElementMode, ModuleInfo};
 
 use super::allocator::ContextBlock;
 use super::builtins;
@@ -111,12 +111,18 @@ impl InstanceData {
 
     /// The reference to a function of the module that a reference can name: imported or escaping.
     pub fn func(&self, index: u32) -> Option<FuncPtr> {
-        let layout = self.module.layout();
         let imported = self.module.counts().imported_funcs;
-        let offset = if index < imported {
-            layout.imported_func(index)
-        } else {
-            layout.escaping_func(self.module.code().artifact().escaping_slot(index)?)
+        let slot = || self.module.code().artifact().escaping_slot(index);
+        self.func_at(if index < imported { index } else { imported + slot()? })
+    }
+
+    /// The same by its place: imported ones, then escaping ones.
+    fn func_at(&self, place: u32) -> Option<FuncPtr> {
+        let (layout, counts) = (self.module.layout(), self.module.counts());
+        let offset = match place.checked_sub(counts.imported_funcs) {
+            None => layout.imported_func(place),
+            Some(slot) if slot < counts.escaping_funcs => layout.escaping_func(slot),
+            Some(_) => return None,
         };
         // SAFETY: S4, both are offsets of function references.
         Some(FuncPtr::new(unsafe { self.field::<VmFuncRef>(offset) }))
@@ -252,8 +258,8 @@ impl InstanceData {
     pub(super) fn element(&self, segment: u32, item: usize) -> Option<u64> {
         match &self.module.info().elements[segment as usize].items {
             ElementItems::Functions(range) => {
-                let index = self.module.code().artifact().elements[range.start as usize + item].get();
-                Some(if index == NONE { 0 } else { self.func(index).map_or(0, FuncPtr::to_raw) })
+                let place = self.module.code().artifact().elements[range.start as usize + item].get();
+                Some(self.func_at(place).map_or(0, FuncPtr::to_raw))
             }
             ElementItems::Expressions(_) => self.object_elements[segment as usize].get(item).copied().map(u64::from),
         }
