@@ -1,6 +1,6 @@
 //! Indirect calls, which mostly reach one of the few functions that they can mean.
 //!
-//! Of the functions that the module's element segments put into tables, often only one or two have the type of a call.
+//! Of the functions that the module's element segments put into tables, often only a few have the type of a call.
 //! The reference that is found in the table is compared with theirs, and where it is one of them, the call is direct: its
 //! type needs no check, and the function may be inlined. Any other reference is called as ever, so whoever else writes to
 //! the table changes what is fast, and nothing else.
@@ -12,8 +12,9 @@ use smallvec::SmallVec;
 use super::Translator;
 use crate::Error;
 
-/// Most functions that a reference is compared with. With four, programs were no faster than with two.
-const TARGETS_MAX: usize = 2;
+/// Most functions that a reference is compared with. `richards` of Sightglass calls one of five, and takes 0.73 of the time
+/// that it takes when it is compared with two at most; other programs take what they did.
+const TARGETS_MAX: usize = 6;
 
 type Targets = SmallVec<[u32; TARGETS_MAX]>;
 
