@@ -7,16 +7,18 @@
 //!
 //! Some indices need no proof: constants, and what masks, shifts and narrow loads keep small ([`largest`]).
 //!
-//! Size and base of a memory are loaded at each access and merged by the code generator; [`Preloaded`] does the same for
-//! loops, by loading both before the loop as well.
+//! Size and base of a memory are loaded at each access and merged by the code generator. It does not know of most loops
+//! that both stay the same in them; where nothing in a loop calls, they are loaded before it ([`Preloaded`]).
 
 use std::collections::HashMap;
 
-use cranelift_codegen::ir::{DataFlowGraph, Inst, InstBuilder, InstructionData, Opcode, Type, Value, ValueDef, types};
+use cranelift_codegen::ir::{DataFlowGraph, InstBuilder, InstructionData, Opcode, Type, Value, ValueDef, types};
 use hotfoot_abi::trap::TrapCode;
-use smallvec::SmallVec;
+use wasmparser::{FunctionBody, Operator, OperatorsReader};
 
-use super::Translator;
+use super::env::Env;
+use super::{Translator, meter};
+use crate::Error;
 
 /// How many instructions back [`largest`] looks.
 const DEPTH_MAX: u32 = 6;
@@ -64,15 +66,45 @@ impl Proofs {
     }
 }
 
-/// What was loaded before a loop for the checks in it.
-#[derive(Debug, Default)]
+/// Size and base of the first memory, loaded before a loop in which they stay the same.
+#[derive(Debug)]
 pub(super) struct Preloaded {
-    loads: SmallVec<[Inst; 2]>,
-    /// How many checks and calls came before.
-    checks: u32,
-    calls: u32,
-    /// How many calls came before the loop around, if there is one.
-    calls_before_outer: Option<u32>,
+    len: Value,
+    base: Value,
+    len_is_used: bool,
+    base_is_used: bool,
+}
+
+/// Where in the binary those loops of a function begin in which nothing is called that could change a memory, in order;
+/// none where no check needs to know.
+pub(super) fn quiet_loops(env: &Env<'_>, body: &FunctionBody<'_>) -> Result<Vec<u64>, Error> {
+    let (tunables, mut quiet) = (env.tunables, Vec::new());
+    let Some(memory) = env.module.info.memories.first() else { return Ok(quiet) };
+    // Who is asked at a deadline may do anything. What other threads do shows at each access, or not.
+    let may_change = tunables.consume_fuel || tunables.epoch_interruption || memory.shared;
+    if may_change || tunables.access_needs_no_check(memory.shape(), 0, 1) {
+        return Ok(quiet);
+    }
+    let (mut open, mut calls) = (Vec::new(), 0);
+    let mut operators: OperatorsReader<'_> = body.get_operators_reader()?;
+    while !operators.eof() {
+        let (op, offset) = operators.read_with_offset()?;
+        match op {
+            Operator::Loop { .. } => open.push(Some((offset, calls))),
+            Operator::Block { .. } | Operator::If { .. } | Operator::Try { .. } | Operator::TryTable { .. } => {
+                open.push(None);
+            }
+            Operator::End | Operator::Delegate { .. } => {
+                if let Some(Some((offset, _))) = open.pop().filter(|top| top.is_some_and(|(_, before)| before == calls))
+                {
+                    quiet.push(offset);
+                }
+            }
+            op => calls += usize::from(meter::calls(&op) || matches!(op, Operator::MemoryGrow { .. })),
+        }
+    }
+    quiet.sort_unstable();
+    Ok(quiet)
 }
 
 /// The largest number that an index can be, as far as a look at the instructions that make it tells.
@@ -140,7 +172,6 @@ impl Translator<'_, '_> {
         let masked = self.env.memory_spectre && !tunables.stays_in_reservation(shape, offset, size);
         let index = self.extend_index(index);
         let failed = self.out_of_bounds(memory, index, offset, size);
-        self.checks += 1;
         // What lies behind a memory faults, also under speculation. Others may make a shared memory longer meanwhile.
         if masked && tunables.guard_covers(shape, offset, size) && !shape.shared {
             let len = self.memory_byte_len(memory);
@@ -188,38 +219,38 @@ impl Translator<'_, '_> {
         end <= least || covered && largest < least
     }
 
-    /// Loads what checks read of a memory, so that a loop that begins here finds it, see [`Preloaded`].
-    pub(super) fn preload(&mut self) -> Preloaded {
-        let (checks, calls) = (self.checks, self.calls);
-        let calls_before_outer = self.calls_before_loop.replace(calls);
-        let mut preloaded = Preloaded { loads: SmallVec::new(), checks, calls, calls_before_outer };
-        let Some(memory) = self.env.module.info.memories.first() else { return preloaded };
-        if self.env.tunables.access_needs_no_check(memory.shape(), 0, 1) || self.cold {
-            return preloaded;
+    /// Where a loop begins: loads what checks in it read of a memory, if that stays the same. Says whether it did.
+    pub(super) fn preload(&mut self) -> bool {
+        let is_quiet = self.current.quiet_loops.binary_search(&self.offset).is_ok();
+        if !is_quiet || self.preloaded.is_some() || self.cold {
+            return false;
         }
-        for value in [self.memory_byte_len(0), self.memory_base(0)] {
-            let dfg = &self.builder.func.dfg;
-            let ValueDef::Result(inst, _) = dfg.value_def(value) else { continue };
-            let is_context = dfg.insts[inst].memflags_data(dfg) == Some(self.access.context);
-            if is_context {
-                preloaded.loads.push(inst);
-            }
-        }
-        preloaded
+        let (len, base) = (self.memory_byte_len(0), self.memory_base(0));
+        self.preloaded = Some(Preloaded { len, base, len_is_used: false, base_is_used: false });
+        true
     }
 
-    /// Whether the code is in a loop in which nothing was called so far, so that sizes of memories are likely to be in
-    /// registers.
-    pub(super) fn is_in_quiet_loop(&self) -> bool {
-        self.calls_before_loop == Some(self.calls)
+    /// The size of a memory, and its base, as they were loaded before a loop around.
+    pub(super) fn preloaded_len(&mut self, memory: u32) -> Option<Value> {
+        let preloaded = self.preloaded.as_mut().filter(|_| memory == 0)?;
+        preloaded.len_is_used = true;
+        Some(preloaded.len)
     }
 
-    /// Ends a loop: takes back what was loaded before it, if nothing in it can use that.
-    pub(super) fn end_preloaded(&mut self, preloaded: &Preloaded) {
-        self.calls_before_loop = preloaded.calls_before_outer;
-        if preloaded.checks == self.checks || preloaded.calls != self.calls {
-            for load in &preloaded.loads {
-                self.builder.func.layout.remove_inst(*load);
+    /// See [`Translator::preloaded_len`].
+    pub(super) fn preloaded_base(&mut self, memory: u32) -> Option<Value> {
+        let preloaded = self.preloaded.as_mut().filter(|_| memory == 0)?;
+        preloaded.base_is_used = true;
+        Some(preloaded.base)
+    }
+
+    /// Where such a loop ends: takes back what was loaded before it and not used.
+    pub(super) fn end_preloaded(&mut self) {
+        let Some(preloaded) = self.preloaded.take() else { return };
+        let loads = [(preloaded.len, preloaded.len_is_used), (preloaded.base, preloaded.base_is_used)];
+        for (load, _) in loads.into_iter().filter(|(_, is_used)| !is_used) {
+            if let Some(inst) = self.builder.func.dfg.value_def(load).inst() {
+                self.builder.func.layout.remove_inst(inst);
             }
         }
     }

@@ -37,7 +37,6 @@ impl Translator<'_, '_> {
     /// Calls a function of the runtime by way of its trampoline; the VM context is passed first.
     pub(super) fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
         self.mark();
-        self.calls += 1;
         let function = self.builtin(builtin);
         let mut all = vec![self.vmctx];
         all.extend_from_slice(arguments);

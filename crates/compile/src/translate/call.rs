@@ -203,7 +203,6 @@ impl Translator<'_, '_> {
 
     pub(super) fn emit_call(&mut self, ty: u32, callee: Callee) {
         self.mark();
-        self.calls += 1;
         let area = self.result_area(ty);
         let arguments = self.call_arguments(ty, callee, area);
         let results: Results = if self.is_guarded() {

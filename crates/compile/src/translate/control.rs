@@ -16,7 +16,6 @@ use smallvec::SmallVec;
 use wasmparser::{BlockType, BrTable, Operator};
 
 use super::Translator;
-use super::bounds::Preloaded;
 use super::env::clif_type;
 use super::exception::{Handlers, TryTable};
 use super::legacy::Try;
@@ -52,7 +51,7 @@ enum Kind {
     /// The label is at the end.
     Block,
     /// The label is at the start.
-    Loop(Preloaded),
+    Loop { preloaded: bool },
     /// As a block, with an arm still to come that starts from these operands.
     If { otherwise: Block, params: Box<[Value]>, cold_otherwise: bool },
     /// As a block, with handlers to be written when it ends.
@@ -145,7 +144,7 @@ impl Translator<'_, '_> {
         let arity = label_types.len();
         let (handlers, proven) = (self.handlers.clone(), self.proofs.mark());
         let owed_at_label = match kind {
-            Kind::Loop(_) => Some(self.fuel.owed),
+            Kind::Loop { .. } => Some(self.fuel.owed),
             Kind::Function => Some(0),
             _ => None,
         };
@@ -171,7 +170,7 @@ impl Translator<'_, '_> {
     fn leads_to(&mut self, at: usize) {
         let frame = &mut self.control[at];
         let owed = *frame.owed_at_label.get_or_insert(self.fuel.owed);
-        let is_loop = matches!(frame.kind, Kind::Loop(_));
+        let is_loop = matches!(frame.kind, Kind::Loop { .. });
         self.owe(owed);
         if is_loop {
             self.keep_fuel();
@@ -194,7 +193,7 @@ impl Translator<'_, '_> {
     /// inside.
     fn close(&mut self) -> Frame {
         let mut frame = self.control.pop().expect("`end` closes a structure");
-        if !matches!(frame.kind, Kind::Loop(_)) {
+        if !matches!(frame.kind, Kind::Loop { .. }) {
             frame.proven_least = frame.proven_least.min(frame.proven_at_label);
             self.proofs.forget(frame.proven_least);
         }
@@ -216,7 +215,7 @@ impl Translator<'_, '_> {
         let arguments = self.arguments(params.len());
         let preloaded = self.preload();
         self.keep_fuel();
-        let head = self.open(&params, params.len(), Kind::Loop(preloaded));
+        let head = self.open(&params, params.len(), Kind::Loop { preloaded });
         self.builder.ins().jump(head, &arguments);
         self.builder.switch_to_block(head);
         self.stack.truncate(self.stack.len() - params.len());
@@ -323,9 +322,10 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn end(&mut self) {
-        if let Some(Frame { kind: Kind::Loop(preloaded), .. }) = self.control.last_mut() {
-            let preloaded = std::mem::take(preloaded);
-            self.end_preloaded(&preloaded);
+        if let Some(Frame { kind: Kind::Loop { preloaded }, .. }) = self.control.last() {
+            if *preloaded {
+                self.end_preloaded();
+            }
             let frame = self.close();
             self.builder.seal_block(frame.label);
             if !self.reachable {
@@ -423,7 +423,7 @@ impl Translator<'_, '_> {
 
     /// Whether a conditional branch there is to pay on its way and not before. A branch back is mostly taken.
     fn pays_on_the_way(&self, depth: u32) -> bool {
-        self.owes_otherwise(depth) && !matches!(self.control[self.label_at(depth)].kind, Kind::Loop(_))
+        self.owes_otherwise(depth) && !matches!(self.control[self.label_at(depth)].kind, Kind::Loop { .. })
     }
 
     pub(super) fn br(&mut self, depth: u32) {

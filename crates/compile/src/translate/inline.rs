@@ -16,11 +16,12 @@ use hotfoot_abi::fuel::OperatorCost;
 use hotfoot_artifact::{FuncType, INLINED, ValType};
 use wasmparser::{FuncToValidate, FunctionBody, Operator, OperatorsReader};
 
+use super::env::Env;
 use super::gc::Operand;
 use super::product::WideProduct;
-use super::{Translator, meter, product};
+use super::{Translator, bounds, meter, product};
 use crate::Error;
-use crate::decode::{Body, Module};
+use crate::decode::Body;
 use crate::metadata::BranchHint;
 
 /// A place in a function that was inlined.
@@ -104,6 +105,8 @@ pub(super) struct Activation<'a> {
     pub(super) locals: usize,
     /// What the module's producer expects of its branches.
     pub(super) hints: &'a [BranchHint],
+    /// Where loops begin in which memories stay as they are.
+    pub(super) quiet_loops: Vec<u64>,
     /// Offset of its body in the binary.
     pub(super) start: u64,
 }
@@ -198,8 +201,10 @@ fn work(op: &Operator<'_>) -> u32 {
 
 impl<'a> Activation<'a> {
     /// A function that no other is translated around.
-    pub(super) fn outermost(module: &'a Module, function: u32, start: u64) -> Activation<'a> {
-        Activation { function, caller: None, label: 0, locals: 0, hints: module.hints_of(function), start }
+    pub(super) fn outermost(env: &Env<'a>, function: u32, body: &FunctionBody<'_>) -> Result<Activation<'a>, Error> {
+        let (hints, quiet_loops) = (env.module.hints_of(function), bounds::quiet_loops(env, body)?);
+        let start = body.range().start;
+        Ok(Activation { function, caller: None, label: 0, locals: 0, hints, quiet_loops, start })
     }
 
     /// The function's index, imports counted first.
@@ -238,7 +243,8 @@ impl<'a> Translator<'a, '_> {
         let caller = Some(self.location());
         let start = body.range().start;
         let (label, locals) = (self.labels(), self.locals.len());
-        let callee = Activation { function, caller, label, locals, hints: env.module.hints_of(function), start };
+        let (hints, quiet_loops) = (env.module.hints_of(function), bounds::quiet_loops(env, &body)?);
+        let callee = Activation { function, caller, label, locals, hints, quiet_loops, start };
         let outer = std::mem::replace(&mut self.current, callee);
         let offset = std::mem::replace(&mut self.offset, start);
         self.callers.push(outer.function);

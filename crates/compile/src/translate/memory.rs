@@ -54,6 +54,9 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn memory_base(&mut self, memory: u32) -> Value {
+        if let Some(base) = self.preloaded_base(memory) {
+            return base;
+        }
         let moves = self.env.tunables.base_may_move(self.memory_type(memory).shape());
         let flags = if moves { self.access.context } else { self.access.constant };
         let (place, offset) = self.memory_place(memory);
@@ -65,6 +68,9 @@ impl Translator<'_, '_> {
     pub(super) fn memory_byte_len(&mut self, memory: u32) -> Value {
         if let Some(len) = fixed_byte_len(&self.memory_type(memory)) {
             return self.iconst(types::I64, len as i64);
+        }
+        if let Some(len) = self.preloaded_len(memory) {
+            return len;
         }
         let (place, offset) = self.memory_place(memory);
         self.builder.ins().load(types::I64, self.access.context, place, offset + offsets::MEMORY_BYTE_LEN as i32)
@@ -145,7 +151,8 @@ impl Translator<'_, '_> {
             return self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
         }
         let constant = self.iconst(types::I64, reach as i64);
-        if reach <= ty.minimum.saturating_mul(ty.page_size()) && (ty.index64 || self.is_in_quiet_loop()) {
+        let is_at_hand = ty.index64 || self.preloaded.is_some() || fixed_byte_len(&ty).is_some();
+        if reach <= ty.minimum.saturating_mul(ty.page_size()) && is_at_hand {
             let last = self.last_index(&ty, len, reach);
             return self.builder.ins().icmp(IntCC::UnsignedGreaterThan, index, last);
         }

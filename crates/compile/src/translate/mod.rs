@@ -50,7 +50,7 @@ use wasmparser::{
 };
 
 use crate::Error;
-use bounds::Proofs;
+use bounds::{Preloaded, Proofs};
 use control::Frame;
 use env::{Env, is_collected};
 use exception::Handlers;
@@ -147,11 +147,8 @@ pub(crate) struct Translator<'a, 'f> {
     marked: bool,
     /// What is known of indices of memories.
     proofs: Proofs,
-    /// How many checks of memories were made so far, and how many calls of anything.
-    checks: u32,
-    calls: u32,
-    /// How many calls came before the innermost loop around.
-    calls_before_loop: Option<u32>,
+    /// What was loaded before a loop around for the checks in it.
+    preloaded: Option<Preloaded>,
     /// What is known of the fuel.
     fuel: Fuel,
     /// Fuel on all ways to the head of a loop.
@@ -217,7 +214,7 @@ pub(crate) fn translate(
         skipped_blocks: 0,
         locals: buffers.locals,
         free_locals: Vec::new(),
-        current: Activation::outermost(env.module, index, body.range().start),
+        current: Activation::outermost(env, index, body)?,
         again: None,
         callers: Vec::new(),
         inlined: Vec::new(),
@@ -227,9 +224,7 @@ pub(crate) fn translate(
         cold: false,
         marked: false,
         proofs: Proofs::default(),
-        checks: 0,
-        calls: 0,
-        calls_before_loop: None,
+        preloaded: None,
         fuel: Fuel::default(),
         fuel_variable: None,
         signatures: buffers.signatures,
@@ -398,8 +393,6 @@ impl Translator<'_, '_> {
         if !self.env.tunables.signals_based_traps {
             let number = self.iconst(types::I32, i64::from(code as u8));
             self.call_builtin(Builtin::Trap, &[number]);
-            // It does not return, so no code that runs later runs after it.
-            self.calls -= 1;
         }
         self.builder.ins().trap(trap_code(code));
         self.fuel = fuel;

@@ -25,33 +25,31 @@
 ;;                                     v5 = load.i64 notrap aligned readonly can_move v0+48
 ;;                                     jump block2(v1, v3)  ; v3 = 0
 ;;
-;;                                 block2(v6: i32, v19: i32):
+;;                                 block2(v6: i32, v17: i32):
 ;; @0026                               v7 = uextend.i64 v6
-;; @0026                               v8 = load.i64 notrap aligned region0 v0+56
-;; @0026                               v9 = iconst.i64 8
-;; @0026                               v10 = ireduce.i32 v8
-;; @0026                               v11 = iconst.i32 8
-;; @0026                               v12 = isub v10, v11  ; v11 = 8
-;; @0026                               v13 = uextend.i64 v12
-;; @0026                               v14 = icmp ugt v7, v13
-;; @0026                               brif v14, block3, block4
+;; @0026                               v8 = iconst.i64 8
+;; @0026                               v9 = ireduce.i32 v4
+;; @0026                               v10 = iconst.i32 8
+;; @0026                               v11 = isub v9, v10  ; v10 = 8
+;; @0026                               v12 = uextend.i64 v11
+;; @0026                               v13 = icmp ugt v7, v12
+;; @0026                               brif v13, block3, block4
 ;;
 ;;                                 block3 cold:
-;; @0026                               v15 = iconst.i32 2
-;; @0026                               call fn0(v0, v15)  ; v15 = 2
+;; @0026                               v14 = iconst.i32 2
+;; @0026                               call fn0(v0, v14)  ; v14 = 2
 ;; @0026                               trap user2
 ;;
 ;;                                 block4:
-;; @0026                               v16 = load.i64 notrap aligned readonly can_move v0+48
-;; @0026                               v17 = iadd v16, v7
-;; @0026                               v18 = load.i32 notrap little region3 v17+4
-;;                                     v20 = iadd v18, v19
-;;                                     v21 = iconst.i32 8
-;;                                     v22 = isub.i32 v6, v21  ; v21 = 8
-;;                                     brif v22, block2(v22, v20), block5
+;; @0026                               v15 = iadd.i64 v5, v7
+;; @0026                               v16 = load.i32 notrap little region3 v15+4
+;;                                     v18 = iadd v16, v17
+;;                                     v19 = iconst.i32 8
+;;                                     v20 = isub.i32 v6, v19  ; v19 = 8
+;;                                     brif v20, block2(v20, v18), block5
 ;;
 ;;                                 block5:
-;;                                     jump block1(v20)
+;;                                     jump block1(v18)
 ;;
 ;;                                 block1(v2: i32):
 ;;                                     return v2

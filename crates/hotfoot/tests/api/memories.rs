@@ -1,6 +1,6 @@
 //! Linear memories: growing in place and moving, up to every limit and one past it, from both sides.
 
-use hotfoot::{Config, Engine, Instance, Memory, MemoryType, Store, Trap};
+use hotfoot::{Caller, Config, Engine, Func, Instance, Memory, MemoryType, Store, Trap};
 
 use super::{call, engines, instantiate};
 
@@ -247,5 +247,44 @@ fn several_memories_do_not_touch() {
         let bytes = b.data(&store);
         assert_eq!((&bytes[..8], &bytes[8..16], &bytes[16..24]), (&[0; 8][..], &[1; 8][..], &[3; 8][..]), "{kind}");
         assert!(bytes[24..].iter().all(|byte| *byte == 0) && bytes.len() as u64 == 2 * PAGE, "{kind}");
+    }
+}
+
+/// What is read of a memory before a loop is kept in it, unless something in the loop can make the memory longer.
+#[test]
+fn a_loop_sees_its_memory_grow() {
+    let text = |grow: &str| {
+        format!(
+            r#"(module (import "" "grow" (func $host)) (memory (export "memory") 1)
+            (table funcref (elem $grow))
+            (func $grow (drop (memory.grow (i32.const 1))))
+            (func (export "run") (param $at i32) (result i32) (local $round i32) (local $sum i32)
+                (loop $rounds
+                    (loop $quiet
+                        (local.set $sum (i32.add (local.get $sum) (i32.load8_u (local.get $at))))
+                        (br_if $quiet (i32.and (local.tee $at (i32.add (local.get $at) (i32.const 16384))) (i32.const 65535))))
+                    {grow}
+                    (i32.store8 (local.get $at) (i32.const 1))
+                    (br_if $rounds (i32.lt_u (local.tee $round (i32.add (local.get $round) (i32.const 1))) (i32.const 8))))
+                (local.get $sum)))"#
+        )
+    };
+    let mut bare = Config::new();
+    bare.signals_based_traps(false);
+    let mut small = Config::new();
+    small.memory_reservation(0).memory_guard_size(0);
+    for config in [Config::new(), bare, small] {
+        let engine = Engine::new(&config).unwrap();
+        for grow in
+            ["(drop (memory.grow (i32.const 1)))", "(call $grow)", "(call_indirect (i32.const 0))", "(call $host)"]
+        {
+            let mut store = Store::new(&engine, ());
+            let host = Func::wrap(&mut store, |mut caller: Caller<'_, ()>| -> hotfoot::Result<()> {
+                let memory = caller.get_export("memory").and_then(|export| export.into_memory()).unwrap();
+                memory.grow(&mut caller, 1).map(drop)
+            });
+            let instance = instantiate(&mut store, &text(grow), &[host.into()]);
+            assert_eq!(call::<_, i32, i32>(&mut store, instance, "run", 0).unwrap(), 7, "{grow}");
+        }
     }
 }
