@@ -7,7 +7,10 @@ use crate::rooting::sealed::Reference;
 use crate::store::{AsContext, AsContextMut};
 use crate::types::ArrayType;
 use crate::value::Val;
+use crate::vm::context::StoreContextMut;
+use crate::vm::fiber;
 use crate::vm::gc::handles::RootIndex;
+use crate::vm::gc::{NewObject, make_room_for};
 
 /// What [`ArrayRef::new`] needs to know of a type, worked out once.
 #[derive(Clone, Debug)]
@@ -72,6 +75,23 @@ impl ArrayRef {
         Ok(Rooted::from_root(store.vm().new_filled_array(pre.number, *element, len)?))
     }
 
+    /// As [`ArrayRef::new`], where the limiter may wait; see [`Store::limiter_async`](crate::Store::limiter_async).
+    ///
+    /// # Errors
+    /// As [`ArrayRef::new`].
+    pub async fn new_async(
+        mut store: impl AsContextMut<Data: Send>,
+        pre: &ArrayRefPre,
+        element: &Val,
+        len: u32,
+    ) -> Result<Rooted<ArrayRef>> {
+        let make = |mut store: StoreContextMut<'_, _>| {
+            make_room_for(store.reborrow(), NewObject::Typed(pre.number, len as usize))?;
+            ArrayRef::new(store, pre, element, len)
+        };
+        fiber::run(store.as_context_mut(), make).await
+    }
+
     /// Makes an array of these elements.
     ///
     /// # Errors
@@ -79,6 +99,22 @@ impl ArrayRef {
     pub fn new_fixed(mut store: impl AsContextMut, pre: &ArrayRefPre, elements: &[Val]) -> Result<Rooted<ArrayRef>> {
         let mut store = store.as_context_mut();
         Ok(Rooted::from_root(store.vm().new_array_of(pre.number, elements)?))
+    }
+
+    /// As [`ArrayRef::new_fixed`], where the limiter may wait; see [`Store::limiter_async`](crate::Store::limiter_async).
+    ///
+    /// # Errors
+    /// As [`ArrayRef::new_fixed`].
+    pub async fn new_fixed_async(
+        mut store: impl AsContextMut<Data: Send>,
+        pre: &ArrayRefPre,
+        elements: &[Val],
+    ) -> Result<Rooted<ArrayRef>> {
+        let make = |mut store: StoreContextMut<'_, _>| {
+            make_room_for(store.reborrow(), NewObject::Typed(pre.number, elements.len()))?;
+            ArrayRef::new_fixed(store, pre, elements)
+        };
+        fiber::run(store.as_context_mut(), make).await
     }
 
     /// Makes an array of bytes.

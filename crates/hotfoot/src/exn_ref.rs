@@ -11,8 +11,11 @@ use crate::store::AsContextMut;
 use crate::tag::Tag;
 use crate::types::{FuncType, TagType};
 use crate::value::Val;
+use crate::vm::context::StoreContextMut;
 use crate::vm::exception::{Carried, TagPtr};
+use crate::vm::fiber;
 use crate::vm::gc::handles::RootIndex;
+use crate::vm::gc::{NewObject, make_room_for};
 use crate::vm::store::{StoreId, VmStore};
 
 /// An exception as a value: an `exnref`. Lives in a store as long as anything refers to it.
@@ -45,6 +48,24 @@ impl ExnRef {
         let thrown = store.new_exception(tag.pointer(), fields)?;
         let object = store.exception_object(thrown)?;
         Ok(Rooted::from_root(store.root(object)))
+    }
+
+    /// As [`ExnRef::new`], where the limiter may wait; see [`Store::limiter_async`](crate::Store::limiter_async).
+    ///
+    /// # Errors
+    /// As [`ExnRef::new`].
+    pub async fn new_async(
+        mut store: impl AsContextMut<Data: Send>,
+        tag: &Tag,
+        fields: &[Val],
+    ) -> Result<Rooted<ExnRef>> {
+        let make = |mut store: StoreContextMut<'_, _>| {
+            check_store(tag.store_id(), store.vm());
+            let type_id = store.vm().tag_type_id(tag.pointer());
+            make_room_for(store.reborrow(), NewObject::Typed(type_id, 0))?;
+            ExnRef::new(store, tag, fields)
+        };
+        fiber::run(store.as_context_mut(), make).await
     }
 
     /// The exception's tag.

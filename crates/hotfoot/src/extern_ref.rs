@@ -8,7 +8,10 @@ use crate::any_ref::AnyRef;
 use crate::rooting::Rooted;
 use crate::rooting::sealed::Reference;
 use crate::store::AsContextMut;
+use crate::vm::context::StoreContextMut;
+use crate::vm::fiber;
 use crate::vm::gc::handles::RootIndex;
+use crate::vm::gc::{NewObject, make_room_for};
 
 /// A value of the host's, as a guest sees it: an `externref`. Lives in a store as long as anything refers to it, in the
 /// guest or through a handle ([`Rooted`], [`OwnedRooted`](crate::OwnedRooted)).
@@ -50,6 +53,21 @@ impl ExternRef {
         Ok(Rooted::from_root(store.vm().root(reference)))
     }
 
+    /// As [`ExternRef::new`], where the limiter may wait; see [`Store::limiter_async`](crate::Store::limiter_async).
+    ///
+    /// # Errors
+    /// As [`ExternRef::new`], but without the value where the limiter refused.
+    pub async fn new_async<V: Any + Send + Sync + 'static>(
+        mut store: impl AsContextMut<Data: Send>,
+        value: V,
+    ) -> Result<Rooted<ExternRef>> {
+        let make = |mut store: StoreContextMut<'_, _>| {
+            make_room_for(store.reborrow(), NewObject::Extern)?;
+            ExternRef::new(store, value)
+        };
+        fiber::run(store.as_context_mut(), make).await
+    }
+
     /// What `extern.convert_any` makes of a reference of the hierarchy `any`: the same reference, as an external one.
     ///
     /// # Errors
@@ -79,7 +97,7 @@ impl ExternRef {
     /// When the handle is of another store, or its scope has ended.
     pub fn data_mut<'a, T: 'static>(
         &self,
-        store: impl Into<crate::StoreContextMut<'a, T>>,
+        store: impl Into<StoreContextMut<'a, T>>,
     ) -> Result<Option<&'a mut (dyn Any + Send + Sync)>> {
         let (store, _) = store.into().vm_and_data();
         let reference = store.reference(self.0)?;

@@ -94,8 +94,8 @@ impl<T: 'static> Store<T> {
 
     /// As [`Store::limiter`], for a limiter that may wait: the call that asked is suspended meanwhile, so it must be one
     /// of the asynchronous forms, from the first: `instantiate_async`, `call_async`, [`Memory::grow_async`],
-    /// [`Table::grow_async`]. In others, the limiter has to answer at once. So it has for objects that the host makes,
-    /// and for exceptions.
+    /// [`Table::grow_async`], [`StructRef::new_async`](crate::StructRef::new_async) and its like. In others, the limiter has to
+    /// answer at once. So it has where a guest throws an exception that becomes an object.
     ///
     /// [`Memory::grow_async`]: crate::Memory::grow_async
     /// [`Table::grow_async`]: crate::Table::grow_async

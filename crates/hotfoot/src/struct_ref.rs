@@ -7,7 +7,10 @@ use crate::rooting::sealed::Reference;
 use crate::store::{AsContext, AsContextMut};
 use crate::types::StructType;
 use crate::value::Val;
+use crate::vm::context::StoreContextMut;
+use crate::vm::fiber;
 use crate::vm::gc::handles::RootIndex;
+use crate::vm::gc::{NewObject, make_room_for};
 
 /// What [`StructRef::new`] needs to know of a type, worked out once.
 #[derive(Clone, Debug)]
@@ -70,6 +73,22 @@ impl StructRef {
         let mut store = store.as_context_mut();
         let root = store.vm().new_struct(pre.number, fields)?;
         Ok(Rooted::from_root(root))
+    }
+
+    /// As [`StructRef::new`], where the limiter may wait; see [`Store::limiter_async`](crate::Store::limiter_async).
+    ///
+    /// # Errors
+    /// As [`StructRef::new`].
+    pub async fn new_async(
+        mut store: impl AsContextMut<Data: Send>,
+        pre: &StructRefPre,
+        fields: &[Val],
+    ) -> Result<Rooted<StructRef>> {
+        let make = |mut store: StoreContextMut<'_, _>| {
+            make_room_for(store.reborrow(), NewObject::Typed(pre.number, 0))?;
+            StructRef::new(store, pre, fields)
+        };
+        fiber::run(store.as_context_mut(), make).await
     }
 
     /// Its type.

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use hotfoot::{
-    Caller, Config, Engine, Func, Instance, InstanceAllocationStrategy, Linker, Memory, MemoryType, Module,
-    PoolingAllocationConfig, Ref, RefType, ResourceLimiterAsync, Result, Store, Table, TableType, Trap, UpdateDeadline,
+    ArrayRef, ArrayRefPre, ArrayType, Caller, Config, Engine, ExnRef, ExternRef, FieldType, Func, FuncType,
+    GcHeapOutOfMemory, Instance, InstanceAllocationStrategy, Linker, Memory, MemoryType, Module, Mutability,
+    PoolingAllocationConfig, Ref, RefType, ResourceLimiterAsync, Result, StorageType, Store, StructRef, StructRefPre,
+    StructType, Table, TableType, Tag, TagType, Trap, UpdateDeadline, Val, ValType,
 };
 
 fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -215,6 +217,51 @@ fn objects_wait_for_their_heap() {
     store.data_mut().most = asked.last().unwrap().2;
     let (_, result) = polls(call(&mut store, instance, "list", 10_000_000));
     assert!(result.unwrap_err().root_cause().to_string().contains("limit"));
+}
+
+#[test]
+fn objects_of_the_host_wait_for_their_heap() {
+    let engine = Engine::default();
+    let fields = [FieldType::new(Mutability::Const, StorageType::ValType(ValType::I64))];
+    let node = StructType::new(&engine, fields.clone()).unwrap();
+    let bytes = ArrayType::new(&engine, fields[0].clone());
+    let value = Val::I64(7);
+    type Made<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+    let kinds: [(&str, fn(&mut Store<Slow>, StructType, ArrayType, Val) -> Made<'_>); 5] = [
+        ("value", |store, _, _, _| Box::pin(async { ExternRef::new_async(store, 7).await.map(drop) })),
+        ("struct", |store, ty, _, value| {
+            let pre = StructRefPre::new(&mut *store, ty);
+            Box::pin(async move { StructRef::new_async(store, &pre, &[value]).await.map(drop) })
+        }),
+        ("array", |store, _, ty, value| {
+            let pre = ArrayRefPre::new(&mut *store, ty);
+            Box::pin(async move { ArrayRef::new_async(store, &pre, &value, 5).await.map(drop) })
+        }),
+        ("array of values", |store, _, ty, value| {
+            let pre = ArrayRefPre::new(&mut *store, ty);
+            Box::pin(async move { ArrayRef::new_fixed_async(store, &pre, &[value; 3]).await.map(drop) })
+        }),
+        ("exception", |store, _, _, value| {
+            let ty = FuncType::new(store.engine(), [ValType::I64], []);
+            let tag = Tag::new(&mut *store, &TagType::new(ty)).unwrap();
+            Box::pin(async move { ExnRef::new_async(store, &tag, &[value]).await.map(drop) })
+        }),
+    ];
+    for (what, make) in kinds {
+        let mut store = store(&engine);
+        let (waits, made) = polls(make(&mut store, node.clone(), bytes.clone(), value));
+        made.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!((waits, store.data().asked.len()), (2, 1), "{what}");
+        let (waits, made) = polls(make(&mut store, node.clone(), bytes.clone(), value));
+        assert!(made.is_ok() && waits == 0, "{what}: there is room for another");
+        let mut refused = self::store(&engine);
+        refused.data_mut().most = 1;
+        let error = polls(make(&mut refused, node.clone(), bytes.clone(), value)).1.unwrap_err();
+        assert!(error.is::<GcHeapOutOfMemory<()>>(), "{what}: {error:?}");
+    }
+    // Without waiting, it says so.
+    let mut store = store(&engine);
+    assert!(format!("{:?}", ExternRef::new(&mut store, 7).unwrap_err()).contains("_async"));
 }
 
 /// A host function's frame may hold what no other thread must see. So nothing below it can wait, unless it was made from

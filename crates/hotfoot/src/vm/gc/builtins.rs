@@ -6,6 +6,7 @@ use hotfoot_abi::vmctx::VmContext;
 
 use super::array::Part;
 use crate::vm::builtins::{guard, guard_store};
+use crate::vm::fiber::Asker;
 use crate::vm::slot::Slot;
 use crate::vm::store::VmStore;
 
@@ -19,7 +20,7 @@ pub unsafe extern "C" fn allocate(context: *mut VmContext, size: u64) -> u32 {
     // SAFETY: S1, called by compiled code.
     unsafe {
         guard_store(context, 0, |store| {
-            VmStore::make_room(store, size)?;
+            VmStore::make_room(store, size, Asker::Guest)?;
             (*store.as_ptr()).allocate(size)
         })
     }

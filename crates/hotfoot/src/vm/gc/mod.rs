@@ -35,7 +35,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use anyhow::Result;
-use hotfoot_abi::gc::{EXTERN_VALUE, Kind, NULL_GUARD, OBJECT_ALIGN, Storage};
+use hotfoot_abi::gc::{EXTERN_VALUE, Kind, NULL_GUARD, OBJECT_ALIGN, Storage, array_size};
 use hotfoot_abi::trap::TrapCode;
 use hotfoot_artifact::{CompositeType, FieldType, StorageType, ValType};
 
@@ -44,6 +44,7 @@ use self::externs::Externs;
 use self::handles::{Handles, RootIndex};
 use self::heap::{GRAIN, Heap};
 use self::shape::{Shape, Shapes};
+use super::context::StoreContextMut;
 use super::fiber::Asker;
 use super::growth::Growing;
 use super::slot::Slot;
@@ -234,11 +235,11 @@ impl VmStore {
     /// [`VmStore::allocate`] this may wait.
     ///
     /// # Safety
-    /// As [`VmStore::may_grow`]; S15: a guest asks.
+    /// As [`VmStore::may_grow`].
     ///
     /// # Errors
     /// As [`VmStore::allocate`].
-    pub(super) unsafe fn make_room(store: NonNull<VmStore>, size: u64) -> Result<()> {
+    pub(super) unsafe fn make_room(store: NonNull<VmStore>, size: u64, asker: Asker) -> Result<()> {
         // SAFETY: S1, S2: by the caller's promise; short borrows, none while the limiter is asked.
         unsafe {
             let space_max = (*store.as_ptr()).reserve_heap()?.space_max();
@@ -248,10 +249,14 @@ impl VmStore {
             (*store.as_ptr()).collect_garbage();
             let mut plan = store.as_ref().heap_plan(size);
             while let Some(growing) = store.as_ref().heap_question(plan) {
-                let answer = VmStore::may_grow(store, growing, Asker::Guest);
+                let answer = VmStore::may_grow(store, growing, asker);
                 plan = (*store.as_ptr()).grow_heap_if(plan, answer)?;
             }
             (*store.as_ptr()).publish_limit();
+            // It is not asked again, by who cannot wait.
+            if !store.as_ref().has_room(size) {
+                return Err(GcHeapOutOfMemory::new((), size).into());
+            }
         }
         Ok(())
     }
@@ -459,6 +464,33 @@ impl VmStore {
     fn heap_mut(&mut self) -> &mut Heap {
         self.gc.heap.as_mut().expect("a reference to an object of a store without a heap; this is a bug in hotfoot")
     }
+}
+
+/// What the host is about to make, for which the limiter may have to be waited for.
+#[derive(Copy, Clone, Debug)]
+pub enum NewObject {
+    /// A value of its own.
+    Extern,
+    /// A struct, array or exception: the number of its type, and how many elements an array has.
+    Typed(u32, usize),
+}
+
+/// Makes room in the heap for an object that the host makes; this may wait, unlike making it.
+///
+/// # Errors
+/// When the limiter says so.
+pub fn make_room_for<T>(mut store: StoreContextMut<'_, T>, object: NewObject) -> Result<()> {
+    let vm = store.vm();
+    let size = match object {
+        NewObject::Extern => OBJECT_ALIGN.into(),
+        NewObject::Typed(type_id, len) => match vm.shape(type_id) {
+            Shape::Fixed { size, .. } => size.into(),
+            // Those who make it refuse what is too long.
+            Shape::Array(storage) => array_size(storage, u32::try_from(len).unwrap_or(u32::MAX)),
+        },
+    };
+    // SAFETY: S1, S2: the store is borrowed by a raw pointer; S15, what the host runs on a fiber is ours.
+    unsafe { VmStore::make_room(store.pointer(), size, Asker::Host) }
 }
 
 /// Whether a reference leads to an object.
