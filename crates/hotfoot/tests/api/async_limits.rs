@@ -227,7 +227,8 @@ fn objects_of_the_host_wait_for_their_heap() {
     let bytes = ArrayType::new(&engine, fields[0].clone());
     let value = Val::I64(7);
     type Made<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
-    let kinds: [(&str, fn(&mut Store<Slow>, StructType, ArrayType, Val) -> Made<'_>); 5] = [
+    type Make = fn(&mut Store<Slow>, StructType, ArrayType, Val) -> Made<'_>;
+    let kinds: [(&str, Make); 5] = [
         ("value", |store, _, _, _| Box::pin(async { ExternRef::new_async(store, 7).await.map(drop) })),
         ("struct", |store, ty, _, value| {
             let pre = StructRefPre::new(&mut *store, ty);

@@ -184,12 +184,14 @@ unsafe extern "C" fn enter_on_fiber_with_pairs<const PAIRS: usize>(
         "mov rdi, [rdi + {vmctx}]",
         "mov rsi, [rsi + {caller}]",
         "call rax",
-        // Everything waits for the stack pointer, and most often this is still the same poll: then it need not be loaded.
+        // Everything waits for the stack pointer, and most often this is still the same poll: then it need not be loaded. It is never,
+        // not for one instruction, that of an older poll, as a signal may come.
+        "cmp rbx, [rbp + {sp}]",
+        "jne 2f",
         "mov rsp, rbx",
-        "cmp rsp, [rbp + {sp}]",
-        "je 2f",
-        "mov rsp, [rbp + {sp}]",
+        restore_and_return!(),
         "2:",
+        "mov rsp, [rbp + {sp}]",
         restore_and_return!(),
         sp = const Activation::ENTRY_SP_OFFSET,
         caller = const Activation::CALLER_OFFSET,
