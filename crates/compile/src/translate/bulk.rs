@@ -102,7 +102,7 @@ impl Translator<'_, '_> {
         for (value, piece) in pieces.into_iter().rev() {
             self.builder.ins().store(store, value, to, to_offset + piece.offset);
         }
-        self.fuel.run += len as i64 * i64::from(self.env.operator_cost.variable.memory_copy_per_byte);
+        self.spend(len as i64 * i64::from(self.env.operator_cost.variable.memory_copy_per_byte));
     }
 
     fn fill_in_place(&mut self, memory: u32, to: Value, byte: Value, len: u64) {
@@ -118,7 +118,7 @@ impl Translator<'_, '_> {
             filled = Some((piece.ty, value));
             self.builder.ins().store(flags, value, to, offset + piece.offset);
         }
-        self.fuel.run += len as i64 * i64::from(self.env.operator_cost.variable.memory_fill_per_byte);
+        self.spend(len as i64 * i64::from(self.env.operator_cost.variable.memory_fill_per_byte));
     }
 
     /// Traps if not all of a range is inside of a memory, and returns the address of its first byte.

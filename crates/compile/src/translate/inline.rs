@@ -304,7 +304,7 @@ impl<'a> Translator<'a, '_> {
             self.builder.ins().store(flags, if is_high { high } else { low }, address, offset);
             self.unmark();
         }
-        self.fuel.run += product.fuel;
+        self.spend(product.fuel);
     }
 
     fn is_worth_inlining(&self, function: u32, shape: Shape, bytes: usize) -> bool {

@@ -53,7 +53,7 @@ wasmparser::for_each_operator!(find_cost);
 #[derive(Copy, Clone, Debug, Default)]
 pub(super) struct Fuel {
     /// Of the operators since a straight run of them began.
-    pub(super) run: i64,
+    run: i64,
     /// Of the runs before, as far as it is not paid yet.
     pub(super) owed: i64,
     /// What the register holds, if that is at hand.
@@ -134,12 +134,18 @@ pub(super) fn calls_others(body: &FunctionBody<'_>) -> Result<bool, Error> {
 impl Translator<'_, '_> {
     /// Before an operator that can be reached: notes what it costs.
     pub(super) fn charge(&mut self, op: &Operator<'_>) {
-        if !self.env.tunables.consume_fuel {
-            return;
+        if self.env.tunables.consume_fuel {
+            self.spend(cost(self.env.operator_cost, op));
+            if ends_straight_run(op) {
+                self.settle();
+            }
         }
-        self.fuel.run += cost(self.env.operator_cost, op);
-        if ends_straight_run(op) {
-            self.settle();
+    }
+
+    /// Notes that a straight run costs so much more, if code consumes fuel. If it does not, nothing is ever owed.
+    pub(super) fn spend(&mut self, fuel: i64) {
+        if self.env.tunables.consume_fuel {
+            self.fuel.run += fuel;
         }
     }
 

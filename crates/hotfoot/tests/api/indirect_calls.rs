@@ -1,4 +1,4 @@
-//! Indirect calls, where the module itself puts one or two functions of their type into tables: whatever else is in the
+//! Indirect calls, where the module itself puts few functions of their type into tables: whatever else is in the
 //! table when the call is made, it does the same as without looking for them.
 
 use hotfoot::{Engine, Func, Instance, Ref, Store, Trap};
@@ -118,4 +118,19 @@ fn a_function_that_replaces_itself_begins_anew() {
         // Every other number goes to each of the two sums.
         assert_eq!(sum, 500_000);
     }
+}
+
+/// What compiled code fills by itself was charged even if nothing consumes fuel, and paid at the next such call: the module
+/// could not be compiled.
+#[test]
+fn fills_before_a_call_are_not_paid_where_nothing_consumes_fuel() {
+    let mut store = Store::<()>::default();
+    let text = r#"(module (memory 1) (table 1 funcref) (elem (i32.const 0) $increment)
+        (func $increment (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
+        (func (export "run") (param i32) (result i32)
+            (memory.fill (i32.const 8) (i32.const 3) (i32.const 100))
+            (memory.copy (i32.const 200) (i32.const 8) (i32.const 50))
+            (call_indirect (param i32) (result i32) (i32.load8_u (i32.const 249)) (local.get 0))))"#;
+    let instance = instantiate(&mut store, text, &[]);
+    assert_eq!(call::<_, _, i32>(&mut store, instance, "run", 0).unwrap(), 4);
 }
