@@ -8,8 +8,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use hotfoot::{
-    Caller, Config, Engine, Func, GuestProfiler, Instance, InstanceAllocationStrategy, InterruptHandle, Linker, Module,
-    Store, ThrownException, Trap, Val, WasmBacktrace,
+    Caller, Config, Engine, Func, GuestProfiler, Instance, InstanceAllocationStrategy, InterruptHandle, Linker,
+    MemoryType, Module, SharedMemory, Store, ThrownException, Trap, Val, WasmBacktrace,
 };
 
 /// What the guests of the stress test do, each for longer than any test waits: `(export, what it crosses)`.
@@ -309,6 +309,60 @@ fn a_handle_outlives_its_store_without_effect() {
         assert_eq!(short.call(&mut store, ()).unwrap(), 2);
         store.set_timeout(Duration::from_micros(1)).unwrap();
         handles.push(store.interrupt_handle().unwrap());
+    }
+}
+
+/// A guest that does hardly anything but long operations of the runtime stops at the end of one: it was looked for only within
+/// operations on more than a mebibyte, or never, and signals hardly ever found the guest between two.
+#[test]
+fn long_operations_end_with_a_look_at_requests() {
+    let operations = [
+        "(memory.fill $m (i32.const 100) (i32.const 7) (i32.const 1000000))",
+        "(memory.copy $m $m (i32.const 50) (i32.const 100) (i32.const 1000000))",
+        "(memory.init $m $d (i32.const 0) (i32.const 0) (i32.const 500000))",
+        "(table.fill (i32.const 0) (ref.null func) (i32.const 1000000))",
+        "(table.copy (i32.const 0) (i32.const 100) (i32.const 900000))",
+        "(table.init $e (i32.const 0) (i32.const 0) (i32.const 20000))",
+        "(array.fill $a (local.get $array) (i32.const 0) (i32.const 7) (i32.const 1000000))",
+        "(array.copy $a $a (local.get $array) (i32.const 0) (local.get $array) (i32.const 9) (i32.const 900000))",
+        "(array.init_data $a $d (local.get $array) (i32.const 0) (i32.const 0) (i32.const 500000))",
+    ];
+    let engine = Engine::new(Config::new().wasm_threads(true)).unwrap();
+    let counter = SharedMemory::new(&engine, MemoryType::shared(1, 1)).unwrap();
+    let count = || {
+        let mut bytes = [0; 4];
+        counter.read(0, &mut bytes).unwrap();
+        u32::from_le_bytes(bytes)
+    };
+    for operation in operations {
+        let (data, elements) = ("x".repeat(500_000), "$run ".repeat(20_000));
+        let text = format!(
+            r#"(module (type $a (array (mut i8)))
+                (import "" "counter" (memory $counter 1 1 shared)) (memory $m 32) (table 1000000 funcref)
+                (data $d "{data}") (elem $e func {elements})
+                (func $run (export "run") (local $array (ref null $a))
+                    (local.set $array (array.new_default $a (i32.const 1000000)))
+                    (loop $l {operation} (drop (i32.atomic.rmw.add $counter (i32.const 0) (i32.const 1))) (br $l))))"#
+        );
+        let mut store = Store::new(&engine, ());
+        let module = Module::new(&engine, text).unwrap();
+        let instance = Instance::new(&mut store, &module, &[counter.clone().into()]).unwrap();
+        let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+        let handle = store.interrupt_handle().unwrap();
+        let begun = count();
+        let requested = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                while count() == begun {
+                    std::thread::yield_now();
+                }
+                handle.interrupt();
+                count()
+            });
+            assert!(is_interrupt(&run.call(&mut store, ()).unwrap_err()), "{operation}");
+            thread.join().unwrap()
+        });
+        let more = count() - requested;
+        assert!(more <= 2, "{operation}: done {more} times more");
     }
 }
 

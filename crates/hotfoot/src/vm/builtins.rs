@@ -84,6 +84,22 @@ pub(super) unsafe fn guard<R>(
     unsafe { guard_store(context, failure, |store| f(&mut *store.as_ptr(), (*context).instance)) }
 }
 
+/// As [`guard`], for what may take as long as a guest likes. A signal that arrives meanwhile finds no code of the guest, and so may
+/// the next ones, if that does nothing else; so this looks, too, whether the guest is to stop.
+///
+/// # Safety
+/// As [`guard`].
+pub(super) unsafe fn guard_bulk(context: *mut VmContext, f: impl FnOnce(&mut VmStore, u32) -> Result<()>) -> u32 {
+    // SAFETY: S1, S2, by the caller's promise.
+    unsafe {
+        guard(context, 0, |store, instance| {
+            f(store, instance)?;
+            store.check_interrupt()?;
+            Ok(1)
+        })
+    }
+}
+
 /// As [`guard`], without borrowing the store.
 ///
 /// # Safety
@@ -152,9 +168,9 @@ unsafe extern "C" fn memory_init(
 ) -> u32 {
     // SAFETY: S1, called by compiled code.
     unsafe {
-        guard(context, 0, |store, instance| {
+        guard_bulk(context, |store, instance| {
             store.memory_init(instance, memory, segment, dst, src.into(), len.into())?;
-            store.charge_fuel(len.into(), |cost| cost.memory_init_per_byte).map(|()| 1)
+            store.charge_fuel(len.into(), |cost| cost.memory_init_per_byte)
         })
     }
 }
@@ -183,11 +199,11 @@ unsafe extern "C" fn table_grow(context: *mut VmContext, table: u32, delta: u64,
 unsafe extern "C" fn table_fill(context: *mut VmContext, table: u32, dst: u64, element: u64, len: u64) -> u32 {
     // SAFETY: S1, called by compiled code; S7, the compiler passes an element of the table's type.
     unsafe {
-        guard(context, 0, |store, instance| {
+        guard_bulk(context, |store, instance| {
             let table = store.instance(instance).table(table);
             let filled = store.tables[table as usize].fill(dst, element, len);
             VmStore::trap_unless(filled, TrapCode::TableOutOfBounds)?;
-            store.charge_fuel(len, |cost| cost.table_fill_per_element).map(|()| 1)
+            store.charge_fuel(len, |cost| cost.table_fill_per_element)
         })
     }
 }
@@ -202,14 +218,14 @@ unsafe extern "C" fn table_copy(
 ) -> u32 {
     // SAFETY: S1, called by compiled code; S7, validation compared the tables' types.
     unsafe {
-        guard(context, 0, |store, instance| {
+        guard_bulk(context, |store, instance| {
             let instance = store.instance(instance);
             let (to, from) = (instance.table(dst_table), instance.table(src_table));
             let tables = store.tables.as_mut_ptr();
             let table = |index: u32| NonNull::new_unchecked(tables.add(index as usize));
             let copied = TableData::copy(table(to), dst, table(from), src, len);
             VmStore::trap_unless(copied, TrapCode::TableOutOfBounds)?;
-            store.charge_fuel(len, |cost| cost.table_copy_per_element).map(|()| 1)
+            store.charge_fuel(len, |cost| cost.table_copy_per_element)
         })
     }
 }
@@ -224,9 +240,9 @@ unsafe extern "C" fn table_init(
 ) -> u32 {
     // SAFETY: S1, called by compiled code; S7, validation compared the types.
     unsafe {
-        guard(context, 0, |store, instance| {
+        guard_bulk(context, |store, instance| {
             store.table_init(instance, table, segment, dst, src.into(), len.into())?;
-            store.charge_fuel(len.into(), |cost| cost.table_init_per_element).map(|()| 1)
+            store.charge_fuel(len.into(), |cost| cost.table_init_per_element)
         })
     }
 }

@@ -87,9 +87,7 @@ unsafe fn in_chunks(
             (*store.as_ptr()).charge_fuel(len, cost_per_byte)?;
             let chunks = len.div_ceil(CHUNK);
             for chunk in 0..chunks {
-                if chunks > 1 {
-                    store.as_ref().check_interrupt()?;
-                }
+                store.as_ref().check_interrupt()?;
                 let start = CHUNK * if downwards { chunks - 1 - chunk } else { chunk };
                 let copying = &raw const (*store.as_ptr()).copying;
                 while_copying(&*copying, || write(start as usize, CHUNK.min(len - start) as usize));

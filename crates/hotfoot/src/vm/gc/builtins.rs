@@ -5,7 +5,7 @@
 use hotfoot_abi::vmctx::VmContext;
 
 use super::array::Part;
-use crate::vm::builtins::{guard, guard_store};
+use crate::vm::builtins::{guard, guard_bulk, guard_store};
 use crate::vm::fiber::Asker;
 use crate::vm::slot::Slot;
 use crate::vm::store::VmStore;
@@ -21,6 +21,8 @@ pub unsafe extern "C" fn allocate(context: *mut VmContext, size: u64) -> u32 {
     unsafe {
         guard_store(context, 0, |store| {
             VmStore::make_room(store, size, Asker::Guest)?;
+            // Collecting, and clearing much, takes long.
+            store.as_ref().check_interrupt()?;
             (*store.as_ptr()).allocate(size)
         })
     }
@@ -59,9 +61,7 @@ pub unsafe extern "C" fn array_init_data(
 ) -> u32 {
     // SAFETY: S1, called by compiled code.
     unsafe {
-        guard(context, 0, |store, instance| {
-            store.array_init_data(instance, Part { array, at, len }, segment, src).map(|()| 1)
-        })
+        guard_bulk(context, |store, instance| store.array_init_data(instance, Part { array, at, len }, segment, src))
     }
 }
 
@@ -76,9 +76,7 @@ pub unsafe extern "C" fn array_init_elem(
 ) -> u32 {
     // SAFETY: S1, called by compiled code.
     unsafe {
-        guard(context, 0, |store, instance| {
-            store.array_init_elem(instance, Part { array, at, len }, segment, src).map(|()| 1)
-        })
+        guard_bulk(context, |store, instance| store.array_init_elem(instance, Part { array, at, len }, segment, src))
     }
 }
 
@@ -93,9 +91,9 @@ pub unsafe extern "C" fn array_copy(
 ) -> u32 {
     // SAFETY: S1, called by compiled code.
     unsafe {
-        guard(context, 0, |store, _| {
+        guard_bulk(context, |store, _| {
             let (to, from) = (Part { array: to, at: to_at, len }, Part { array: from, at: from_at, len });
-            store.copy_array(to, from).map(|()| 1)
+            store.copy_array(to, from)
         })
     }
 }
@@ -103,7 +101,5 @@ pub unsafe extern "C" fn array_copy(
 /// [`Builtin::ArrayFill`](hotfoot_abi::builtin::Builtin::ArrayFill)
 pub unsafe extern "C" fn array_fill(context: *mut VmContext, array: u32, at: u32, value: u64, len: u32) -> u32 {
     // SAFETY: S1, called by compiled code.
-    unsafe {
-        guard(context, 0, |store, _| store.fill_array(Part { array, at, len }, Slot::from_u64(value)).map(|()| 1))
-    }
+    unsafe { guard_bulk(context, |store, _| store.fill_array(Part { array, at, len }, Slot::from_u64(value))) }
 }
